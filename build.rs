@@ -1,0 +1,3 @@
+//! Stamps the build.
+
+fn main() {}

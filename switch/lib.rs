@@ -1,0 +1,2 @@
+//! The switch.
+#![forbid(unsafe_code)]

@@ -1,0 +1,4 @@
+//! The binary.
+#![forbid(unsafe_code)]
+
+fn main() {}

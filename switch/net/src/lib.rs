@@ -1,0 +1,20 @@
+//! The words a bridge is written in, as types.
+//!
+//! Nothing here knows DPDK, the configuration file or the data path: a [`Vid`] is a number that the
+//! standard allows and nothing else. Everything is `Copy` and free at run time, so that the data path
+//! and the configuration can share one vocabulary.
+#![forbid(unsafe_code)]
+
+mod frame;
+mod mac;
+mod mode;
+mod port;
+mod priority;
+mod vlan;
+
+pub use frame::{ETHERNET_HEADER_LEN, Frame, MAX_MTU, MTU_OVERHEAD};
+pub use mac::{Mac, ParseMacError};
+pub use mode::{PortVlan, PriorityTags, Trust, VlanMode};
+pub use port::{MAX_PORTS, MAX_WORKERS, PortId, PortSet, QueueId, WorkerId};
+pub use priority::{Pcp, Priority};
+pub use vlan::{ParseVidError, Tag, Tci, Tpid, VID_SLOTS, Vid, VidSet};

@@ -1,0 +1,1 @@
+//! A naive switch that the real one is held against.
