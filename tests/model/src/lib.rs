@@ -1,1 +1,38 @@
-//! A naive switch that the real one is held against.
+//! The naive switch: what the rules say, written as plainly as they can be, to hold the real data
+//! path against.
+//!
+//! It shares the vocabulary of `pollux-net` and no logic with the engine: frames are byte vectors
+//! that are taken apart and put together again, the FDB is a map, and every port is asked for every
+//! frame. It is slow, and that is fine.
+//!
+//! # What it decides where the rules leave room
+//!
+//! - **Order of checks** on the ingress port: [`Reason::Runt`], [`Reason::Oversize`], the source
+//!   address, [`Reason::BridgeReserved`], VLAN admission. A frame that fails any of them teaches
+//!   nothing. On the egress port: [`Reason::CustomerVid`], then [`Reason::MtuExceeded`].
+//! - **A tag** is TPID 0x8100 or 0x88a8 at octet 12. A received frame that has the TPID and ends
+//!   before octet 18 is a runt. What is left of an 18-octet frame when its tag is off may have the
+//!   TPID and nothing behind it: as a tunnel's customer frame that is a frame without a VID (0).
+//! - **VID 4095** is refused in the outer tag of what comes in, on every kind of port. Behind a tag
+//!   it is payload; a tunnel with `allowed` still keeps it in, as no such set holds it.
+//! - **The tag of a frame inside the switch** has the TPID it came with (VLAN tag or priority tag),
+//!   the tunnel's own for what a tunnel took in, and 0x8100 for what came untagged.
+//! - **A priority tag at egress** has the TPID of that inner tag, unless the frame came in or goes
+//!   out by a tunnel: then 0x8100. A frame that would leave with a VLAN TPID at octet 12 gets none.
+//! - **A batch** is learned whole before any of it is looked up. An entry is live while less than
+//!   the ageing time has passed since its source was last seen.
+//! - **Eviction** is outside the model: it panics when its capacity is exceeded, so that a test that
+//!   needs more says so.
+#![forbid(unsafe_code)]
+
+mod bytes;
+mod egress;
+mod fdb;
+mod ingress;
+mod model;
+mod outcome;
+#[cfg(test)]
+mod tests;
+
+pub use model::{Model, ModelPort};
+pub use outcome::{Accounts, Outcome, Reason};

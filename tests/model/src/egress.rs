@@ -1,0 +1,58 @@
+//! From a frame of a VLAN to what a port sends, or the reason why not.
+
+use pollux_net::{PriorityTags, VlanMode};
+
+use crate::bytes::{self, C_TAG, MTU_ALLOWANCE, WireTag};
+use crate::ingress::{Admitted, check_customer};
+use crate::{ModelPort, Reason};
+
+pub(crate) fn send(port: &ModelPort, frame: &Admitted) -> Result<Vec<u8>, Reason> {
+    let is_tunnel = matches!(port.vlan.mode, VlanMode::Dot1qTunnel { .. });
+    if is_tunnel {
+        check_customer(port, &frame.untagged)?;
+    }
+    let bytes = if is_sent_tagged(port, frame) {
+        tagged(frame, frame.tpid, frame.vid.value())
+    } else if gets_priority_tag(port, frame) {
+        let tpid = if is_tunnel { C_TAG } else { frame.priority_tpid };
+        tagged(frame, tpid, 0)
+    } else {
+        frame.untagged.clone()
+    };
+    if bytes.len() > usize::from(port.mtu) + MTU_ALLOWANCE {
+        return Err(Reason::MtuExceeded);
+    }
+    Ok(bytes)
+}
+
+fn is_sent_tagged(port: &ModelPort, frame: &Admitted) -> bool {
+    match port.vlan.mode {
+        VlanMode::Access { .. } | VlanMode::Dot1qTunnel { .. } => false,
+        VlanMode::Trunk {
+            native,
+            native_tagged,
+            ..
+        } => native != Some(frame.vid) || native_tagged,
+    }
+}
+
+fn gets_priority_tag(port: &ModelPort, frame: &Admitted) -> bool {
+    if bytes::announces_tag(&frame.untagged) {
+        return false;
+    }
+    match port.vlan.priority_tags {
+        PriorityTags::Never => false,
+        PriorityTags::IfNonzero => frame.pcp > 0 || frame.dei,
+        PriorityTags::Always => true,
+    }
+}
+
+fn tagged(frame: &Admitted, tpid: u16, vid: u16) -> Vec<u8> {
+    let tag = WireTag {
+        tpid,
+        pcp: frame.pcp,
+        dei: frame.dei,
+        vid,
+    };
+    bytes::with_tag(&frame.untagged, tag)
+}
