@@ -1,52 +1,55 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A 48-bit MAC address (IEEE 802-2014 clause 8.2), in transmission order.
+/// A 48-bit MAC address (IEEE 802-2014 clause 8.2). Held as a number, first octet most significant, so
+/// that the data path compares and hashes it without assembling octets.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Mac([u8; 6]);
+pub struct Mac(u64);
+
+const MASK: u64 = (1 << 48) - 1;
 
 impl Mac {
     /// `00:00:00:00:00:00`, which no station may use as a source.
-    pub const ZERO: Self = Self([0; 6]);
+    pub const ZERO: Self = Self(0);
     /// `ff:ff:ff:ff:ff:ff`, every station.
-    pub const BROADCAST: Self = Self([0xff; 6]);
+    pub const BROADCAST: Self = Self(MASK);
 
-    /// The address of these six octets.
+    /// The address of these six octets, in transmission order.
     pub const fn new(octets: [u8; 6]) -> Self {
-        Self(octets)
+        let [a, b, c, d, e, f] = octets;
+        Self(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
     }
 
     /// The six octets in transmission order.
     pub const fn octets(self) -> [u8; 6] {
-        self.0
+        let [_, _, a, b, c, d, e, f] = self.0.to_be_bytes();
+        [a, b, c, d, e, f]
     }
 
     /// The address as the low 48 bits of a number, first octet most significant.
     pub const fn as_u64(self) -> u64 {
-        let [a, b, c, d, e, f] = self.0;
-        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+        self.0
     }
 
     /// The address in the low 48 bits of `bits`; the upper 16 are ignored.
     pub const fn from_u64(bits: u64) -> Self {
-        let [_, _, a, b, c, d, e, f] = bits.to_be_bytes();
-        Self([a, b, c, d, e, f])
+        Self(bits & MASK)
     }
 
     /// Whether the I/G bit is set: a group (multicast or broadcast) address.
     pub const fn is_multicast(self) -> bool {
-        self.0[0] & 1 != 0
+        self.0 & 1 << 40 != 0
     }
 
     /// Whether every octet is zero.
     pub const fn is_zero(self) -> bool {
-        self.as_u64() == 0
+        self.0 == 0
     }
 
     /// Whether the address is one of 01-80-C2-00-00-00..0F, which a bridge never forwards
     /// (IEEE 802.1Q-2022 table 8-1).
     pub const fn is_bridge_reserved(self) -> bool {
-        self.as_u64() & !0xf == 0x0180_c200_0000
+        self.0 & !0xf == 0x0180_c200_0000
     }
 
     /// Whether a frame may carry this address as its source: an individual address other than zero.
@@ -57,7 +60,7 @@ impl Mac {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
+        let [a, b, c, d, e, g] = self.octets();
         write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
     }
 }

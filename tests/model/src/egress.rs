@@ -14,8 +14,7 @@ pub(crate) fn send(port: &ModelPort, frame: &Admitted) -> Result<Vec<u8>, Reason
     let bytes = if is_sent_tagged(port, frame) {
         tagged(frame, frame.tpid, frame.vid.value())
     } else if gets_priority_tag(port, frame) {
-        let tpid = if is_tunnel { C_TAG } else { frame.priority_tpid };
-        tagged(frame, tpid, 0)
+        tagged(frame, C_TAG, 0)
     } else {
         frame.untagged.clone()
     };

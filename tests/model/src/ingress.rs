@@ -13,8 +13,6 @@ pub(crate) struct Admitted {
     pub(crate) dei: bool,
     /// Of the tag that ports send who tag it.
     pub(crate) tpid: u16,
-    /// Of the priority tag that ports send who do that.
-    pub(crate) priority_tpid: u16,
     /// The frame as it is without that tag.
     pub(crate) untagged: Vec<u8>,
 }
@@ -36,7 +34,6 @@ pub(crate) fn admit(port: &ModelPort, frame: &[u8]) -> Result<Admitted, Reason> 
             pcp,
             dei,
             tpid: tpid.ethertype(),
-            priority_tpid: C_TAG,
             untagged: frame.to_vec(),
         });
     }
@@ -51,7 +48,6 @@ pub(crate) fn admit(port: &ModelPort, frame: &[u8]) -> Result<Admitted, Reason> 
         pcp,
         dei,
         tpid,
-        priority_tpid: tpid,
         untagged,
     })
 }

@@ -17,8 +17,8 @@
 //!   it is payload; a tunnel with `allowed` still keeps it in, as no such set holds it.
 //! - **The tag of a frame inside the switch** has the TPID it came with (VLAN tag or priority tag),
 //!   the tunnel's own for what a tunnel took in, and 0x8100 for what came untagged.
-//! - **A priority tag at egress** has the TPID of that inner tag, unless the frame came in or goes
-//!   out by a tunnel: then 0x8100. A frame that would leave with a VLAN TPID at octet 12 gets none.
+//! - **A priority tag at egress** has the TPID 0x8100. A frame that would leave with a VLAN TPID at
+//!   octet 12 gets none.
 //! - **A batch** is learned whole before any of it is looked up. An entry is live while less than
 //!   the ageing time has passed since its source was last seen.
 //! - **Eviction** is outside the model: it panics when its capacity is exceeded, so that a test that
