@@ -93,7 +93,7 @@ impl FromStr for Mac {
         if parts.next().is_some() {
             Err(ParseMacError)
         } else {
-            Ok(Self(octets))
+            Ok(Self::new(octets))
         }
     }
 }
