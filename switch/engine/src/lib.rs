@@ -1,2 +1,4 @@
 //! The relay.
 #![forbid(unsafe_code)]
+
+pub mod fdb;

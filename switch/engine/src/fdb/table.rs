@@ -1,0 +1,206 @@
+use super::key::{FdbKey, Hasher, MAX_BUCKETS, Probe};
+use super::sync::{AtomicU64, Ordering};
+use super::value::Value;
+
+/// Entries that share a cache line and are looked at together.
+pub(super) const SLOTS: usize = 4;
+
+/// A slot's key word while nobody owns it, and while one thread fills it.
+const EMPTY: u64 = 0;
+const CLAIMED: u64 = u64::MAX;
+
+const _: () = assert!(
+    EMPTY >> 48 == 0 && CLAIMED >> 48 == 0xffff,
+    "neither has a VID that a key can have"
+);
+
+/// Four keys, then their four values.
+type Words = [AtomicU64; 2 * SLOTS];
+
+const _: () = assert!(loom_or(size_of::<Words>() == 64), "a bucket is a cache line");
+
+const fn loom_or(holds: bool) -> bool {
+    cfg!(loom) || holds
+}
+
+#[cfg(not(loom))]
+type Storage = pollux_cpu::ZeroedSlice<Words>;
+/// loom's atomics aren't made of zeros.
+#[cfg(loom)]
+type Storage = Vec<Words>;
+
+/// The buckets and the choice of two of them for every key.
+pub(super) struct Table {
+    hasher: Hasher,
+    mask: u64,
+    buckets: Storage,
+}
+
+impl Table {
+    /// # Panics
+    ///
+    /// If `buckets` is no power of two or more than [`MAX_BUCKETS`].
+    pub(super) fn new(buckets: usize, seed: u64) -> Self {
+        assert!(buckets.is_power_of_two() && buckets <= MAX_BUCKETS);
+        #[cfg(not(loom))]
+        let storage = Storage::new(buckets);
+        #[cfg(loom)]
+        let storage = (0..buckets)
+            .map(|_| std::array::from_fn(|_| AtomicU64::new(0)))
+            .collect();
+        Self {
+            hasher: Hasher::new(seed),
+            mask: buckets as u64 - 1,
+            buckets: storage,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.buckets.len()
+    }
+
+    #[inline(always)]
+    pub(super) fn probe(&self, key: FdbKey) -> Probe {
+        self.hasher.probe(key)
+    }
+
+    #[inline(always)]
+    pub(super) fn primary(&self, probe: &Probe) -> Bucket<'_> {
+        self.bucket(probe.primary())
+    }
+
+    #[inline(always)]
+    pub(super) fn secondary(&self, probe: &Probe) -> Bucket<'_> {
+        self.bucket(probe.secondary())
+    }
+
+    /// Primary first.
+    pub(super) fn both(&self, probe: &Probe) -> [Bucket<'_>; 2] {
+        [self.primary(probe), self.secondary(probe)]
+    }
+
+    /// The bucket of this number, modulo their number.
+    #[inline(always)]
+    pub(super) fn bucket(&self, number: u64) -> Bucket<'_> {
+        Bucket(&self.buckets[(number & self.mask) as usize])
+    }
+}
+
+/// One line of the table.
+#[derive(Clone, Copy)]
+pub(super) struct Bucket<'a>(&'a Words);
+
+impl PartialEq for Bucket<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+
+impl<'a> Bucket<'a> {
+    #[inline(always)]
+    pub(super) fn prefetch(self) {
+        pollux_cpu::prefetch(self.0);
+    }
+
+    #[inline(always)]
+    pub(super) fn slot(self, number: usize) -> Slot<'a> {
+        Slot {
+            key: &self.0[number % SLOTS],
+            value: &self.0[SLOTS + number % SLOTS],
+        }
+    }
+
+    pub(super) fn slots(self) -> impl Iterator<Item = Slot<'a>> + Clone {
+        (0..SLOTS).map(move |number| self.slot(number))
+    }
+
+    /// The slot that holds `key`, if one does. Looks at all four without a branch: which of them
+    /// holds a key is as good as random, and a mispredicted branch costs more than the others' compare.
+    #[inline(always)]
+    pub(super) fn find(self, key: FdbKey) -> Option<Slot<'a>> {
+        let key = key.bits();
+        let mut hits = 0u32;
+        for number in 0..SLOTS {
+            hits |= u32::from(self.0[number].load(Ordering::Acquire) == key) << number;
+        }
+        (hits != 0).then(|| self.slot(hits.trailing_zeros() as usize))
+    }
+
+    pub(super) fn has_room(self) -> bool {
+        self.slots().any(|slot| slot.key.load(Ordering::Relaxed) == EMPTY)
+    }
+
+    /// Takes an empty slot, if there is one, so that no other thread does.
+    pub(super) fn claim(self) -> Option<Claim<'a>> {
+        self.slots().find_map(|slot| {
+            let empty = slot.key.load(Ordering::Relaxed) == EMPTY;
+            let claimed = empty
+                && slot
+                    .key
+                    .compare_exchange(EMPTY, CLAIMED, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_ok();
+            claimed.then_some(Claim(slot))
+        })
+    }
+}
+
+/// Where one entry is kept: its key word and its value word.
+#[derive(Clone, Copy)]
+pub(super) struct Slot<'a> {
+    key: &'a AtomicU64,
+    value: &'a AtomicU64,
+}
+
+impl<'a> Slot<'a> {
+    #[inline(always)]
+    pub(super) fn holds(self, key: FdbKey) -> bool {
+        self.key.load(Ordering::Acquire) == key.bits()
+    }
+
+    #[inline(always)]
+    pub(super) fn value(self) -> Value {
+        Value::from_bits(self.value.load(Ordering::Acquire))
+    }
+
+    /// Key and value, if the slot holds an entry that isn't on its way out.
+    pub(super) fn entry(self) -> Option<(FdbKey, Value)> {
+        let key = FdbKey::from_bits(self.key.load(Ordering::Acquire))?;
+        let value = self.value();
+        (value != Value::NONE && self.holds(key)).then_some((key, value))
+    }
+
+    /// Changes the value if it still is `old`. Returns whether it was.
+    pub(super) fn replace(self, old: Value, new: Value) -> bool {
+        self.value
+            .compare_exchange(old.bits(), new.bits(), Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Ends the entry if its value still is `old`; the slot is then the caller's. The caller holds
+    /// the stripe of the entry's key.
+    pub(super) fn vacate(self, old: Value) -> Option<Claim<'a>> {
+        let ended = self.replace(old, Value::NONE);
+        ended.then(|| {
+            self.key.store(CLAIMED, Ordering::Release);
+            Claim(self)
+        })
+    }
+}
+
+/// A slot that this thread alone may fill or release.
+#[must_use]
+pub(super) struct Claim<'a>(Slot<'a>);
+
+impl<'a> Claim<'a> {
+    /// Makes the entry visible: the value first, so that whoever sees the key sees it too.
+    pub(super) fn publish(self, key: FdbKey, value: Value) -> Slot<'a> {
+        self.0.value.store(value.bits(), Ordering::Release);
+        self.0.key.store(key.bits(), Ordering::Release);
+        self.0
+    }
+
+    /// Gives the slot back. Its value is none already.
+    pub(super) fn release(self) {
+        self.0.key.store(EMPTY, Ordering::Release);
+    }
+}
