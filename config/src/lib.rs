@@ -1,1 +1,84 @@
-//! The configuration file: parsed, validated, compared.
+//! The configuration file: text in, a validated [`Config`] or every [`Fault`] of the file out.
+//!
+//! Nothing here asks the host anything. What only the host can tell (a device that isn't there, a
+//! core it doesn't have) is for the caller to find, who reports it in the same form with
+//! [`Config::locate`] and [`Fault::at`].
+//!
+//! ```
+//! let text = "[ports.lab]\ndevice = \"net_tap0,iface=lab0\"\nmtu = 90000\n";
+//! let faults = pollux_config::parse("pollux.toml", text).unwrap_err();
+//! assert_eq!(
+//!     faults.lines().to_string(),
+//!     "pollux.toml:3:7: `ports.lab.mtu` is out of range: `90000`; write a number from 68 to 9216"
+//! );
+//! ```
+#![forbid(unsafe_code)]
+
+mod config;
+mod device;
+mod fault;
+mod fdb;
+pub mod limits;
+mod metrics;
+mod port;
+mod qos;
+mod switch;
+mod syntax;
+mod tree;
+mod units;
+mod vhost;
+mod vlan;
+
+pub use config::Config;
+pub use device::{Device, DeviceSpec, PciAddress};
+pub use fault::{Fault, Faults, Line, Lines, Notice, Place};
+pub use fdb::{FdbSettings, StaticEntry};
+pub use metrics::Metrics;
+pub use port::{Port, PortKind};
+pub use qos::{Classes, QosProfile, RateLimit, TrafficClass};
+pub use switch::Switch;
+pub use units::Bytes;
+pub use vhost::{VhostRole, VhostUser};
+
+use fault::Source;
+use tree::Reader;
+
+/// Reads a configuration file's text. `name` is what faults call the file.
+pub fn parse(name: &str, text: &str) -> Result<Config, Faults> {
+    let source = Source::new(name, text);
+    if text.len() > limits::MAX_FILE_LEN {
+        let fault = Fault::at(
+            &Place::new(source, 0..0),
+            format!("the file has {} octets", text.len()),
+            format!("a configuration has at most {}", limits::MAX_FILE_LEN),
+        );
+        return Err(Faults::from_iter([fault]));
+    }
+    let repaired = syntax::repair(&source)?;
+    let root = repaired.tree();
+    let reader = Reader::new(source, &repaired.repeats);
+    let config = reader.read(&root, config::read);
+    let (faults, places) = reader.finish();
+    match config {
+        Some(config) if faults.is_empty() => Ok(config(places)),
+        _ => Err(faults),
+    }
+}
+
+/// Reads a configuration file's octets, which may turn out not to be UTF-8.
+pub fn parse_bytes(name: &str, octets: &[u8]) -> Result<Config, Faults> {
+    match std::str::from_utf8(octets) {
+        Ok(text) => parse(name, text),
+        Err(error) => {
+            // The text up to the first octet that is none keeps its lines and columns.
+            let valid = error.valid_up_to();
+            let text = String::from_utf8_lossy(&octets[..valid]);
+            let fault = Fault::at(
+                &Place::new(Source::new(name, &text), valid..valid),
+                "an octet here is not UTF-8 text".to_owned(),
+                "save the file as UTF-8".to_owned(),
+            );
+            Err(Faults::from_iter([fault]))
+        }
+    }
+}

@@ -1,0 +1,105 @@
+use std::collections::BTreeMap;
+
+use pollux_net::PortId;
+
+use crate::fault::{Notice, Place};
+use crate::tree::{Node, Places, all};
+use crate::{FdbSettings, Metrics, Port, QosProfile, Switch, fdb, metrics, port, qos, switch};
+
+/// A file that has no fault.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The process.
+    pub switch: Switch,
+    /// The forwarding database.
+    pub fdb: FdbSettings,
+    /// The ports in the file's order, at least one; the place of each is its [`PortId`].
+    pub ports: Vec<Port>,
+    /// The QoS profiles in the file's order.
+    pub profiles: Vec<QosProfile>,
+    /// Where numbers are served. `None`: nowhere.
+    pub metrics: Option<Metrics>,
+    pub(crate) places: Places,
+}
+
+impl Config {
+    /// The port of this number.
+    pub fn port(&self, id: PortId) -> Option<&Port> {
+        self.ports.get(id.index())
+    }
+
+    /// The QoS profile that a port names.
+    pub fn profile_of(&self, port: &Port) -> Option<&QosProfile> {
+        let name = port.profile.as_ref()?;
+        self.profiles.iter().find(|profile| profile.name == *name)
+    }
+
+    /// Where the file sets `path`, such as `switch.cores[1]` or `ports.uplink.device`
+    /// (see [`Port::path`]). What the file leaves to its default is found at the nearest table around
+    /// it that is there, in the last resort at the file's start.
+    pub fn locate(&self, path: &str) -> Place {
+        self.places.locate(path)
+    }
+
+    /// What the file asks for that this version doesn't do yet, in the file's order.
+    pub fn notices(&self) -> Vec<Notice> {
+        let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for port in &self.ports {
+            if let Some(profile) = &port.profile {
+                users.entry(profile).or_default().push(&port.name);
+            }
+        }
+        let profiles = users.iter().map(|(profile, ports)| {
+            let ports = ports.join(", ");
+            Notice::at(
+                &self.locate(&format!("qos.profiles.{profile}")),
+                format!("this QoS profile is not applied yet to {ports}: its maps, classes and rates"),
+                "`trust` and `default_pcp` of the ports are applied",
+            )
+        });
+        let metrics = self.metrics.map(|metrics| {
+            Notice::at(
+                &self.locate("metrics.listen"),
+                format!(
+                    "metrics are not served yet: nothing listens on {}",
+                    metrics.listen
+                ),
+                "read them with `show` in the console",
+            )
+        });
+        let mut notices: Vec<_> = profiles.chain(metrics).collect();
+        notices.sort_by_key(|notice| notice.place().span().start);
+        notices
+    }
+}
+
+/// Reads the whole file, all but where things are in it: that is known when everything has been read.
+/// What is at fault was noted, and the result is then of no use.
+pub(crate) fn read(node: &Node<'_>) -> Option<impl FnOnce(Places) -> Config + use<>> {
+    node.table(|table| {
+        let switch = table.get("switch", switch::read).unwrap_or_default();
+        let fdb = table.find("fdb");
+        let ports = table.find("ports");
+        // Static entries name ports, and ports name profiles.
+        let profiles = table.get("qos", qos::read_all).unwrap_or_default();
+        let profile_names: Vec<_> = profiles.iter().map(|entry| entry.name.clone()).collect();
+        let ports = match &ports {
+            Some(node) => port::read_all(node, &profile_names),
+            None => table.node().refuse("the switch has no port", port::CURE_NO_PORT),
+        };
+        let ports = ports.unwrap_or_default();
+        let fdb = fdb.map(|node| fdb::read(&node, &ports));
+        let metrics = table.get("metrics", metrics::read);
+        let fdb = fdb.flatten().unwrap_or_default();
+        let ports = all(ports.into_iter().map(|entry| entry.port))?;
+        let profiles = all(profiles.into_iter().map(|entry| entry.profile))?;
+        Some(move |places| Config {
+            switch,
+            fdb,
+            ports,
+            profiles,
+            metrics,
+            places,
+        })
+    })
+}

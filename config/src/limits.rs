@@ -1,0 +1,81 @@
+//! What the file may ask for. Every number that a fault names comes from here.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use pollux_net::{MAX_MTU, MAX_WORKERS, MTU_OVERHEAD};
+
+use crate::Bytes;
+
+/// Octets in a file. A switch with every port and a page of text for each stays far below.
+pub const MAX_FILE_LEN: usize = 1 << 20;
+
+/// CPU numbers, the size of Linux's `cpu_set_t`.
+pub const CORES: RangeInclusive<usize> = 0..=1023;
+
+/// Packet memory: from what two ports with short rings need to more than any host has had.
+pub const MEMORY: RangeInclusive<Bytes> = Bytes::mib(16)..=Bytes::mib(1 << 20);
+
+/// Entries the FDB can be sized for. Below the lowest, the table's own granularity shows; the highest
+/// is 64 MiB of 16-octet entries, four times the largest table that has been measured.
+pub const FDB_CAPACITY: RangeInclusive<usize> = 1 << 10..=1 << 22;
+
+/// FDB entries when the file doesn't say.
+pub const DEFAULT_FDB_CAPACITY: usize = 1 << 17;
+
+/// Ageing time (IEEE 802.1Q-2022 table 8-6).
+pub const AGEING_TIME: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(1_000_000);
+
+/// Ageing time when the file doesn't say (IEEE 802.1Q-2022 table 8-6).
+pub const DEFAULT_AGEING_TIME: Duration = Duration::from_secs(300);
+
+/// Characters in a port's or a profile's name: a column of the console's tables, and with a prefix
+/// still a DPDK device name.
+pub const MAX_NAME_LEN: usize = 32;
+
+/// Queues of a port in one direction: more than workers would never all be polled at once.
+pub const QUEUES: RangeInclusive<u16> = 1..=MAX_WORKERS as u16;
+
+/// Descriptors in a ring. Devices clamp further.
+pub const RING: RangeInclusive<u16> = 64..=4096;
+
+/// Descriptors in a ring when the file doesn't say.
+pub const DEFAULT_RING: u16 = 4096;
+
+/// MTU in octets, from what IPv4 demands (RFC 791).
+pub const MTU: RangeInclusive<u16> = 68..=MAX_MTU;
+
+/// MTU in octets when the file doesn't say.
+pub const DEFAULT_MTU: u16 = 1500;
+
+/// Octets in a socket's path: `sun_path` without its closing NUL.
+pub const MAX_SOCKET_PATH_LEN: usize = 107;
+
+/// Octets in a vdev's name: `RTE_DEV_NAME_MAX_LEN` without its closing NUL.
+pub const MAX_VDEV_NAME_LEN: usize = 63;
+
+/// Octets in a vdev's name and arguments.
+pub const MAX_VDEV_LEN: usize = 1024;
+
+/// Weights of classes served by DWRR.
+pub const DWRR_WEIGHT: RangeInclusive<u16> = 1..=1000;
+
+/// Rates in bits per second.
+pub const BIT_RATE: RangeInclusive<u64> = 64_000..=400_000_000_000;
+
+/// Rates in packets per second.
+pub const PACKET_RATE: RangeInclusive<u64> = 100..=1_000_000_000;
+
+/// Bursts of a rate in bits. A bucket smaller than a frame would stop that frame for ever.
+pub const BURST: RangeInclusive<Bytes> = Bytes::new(MAX_MTU as u64 + MTU_OVERHEAD as u64)..=Bytes::mib(1024);
+
+/// Bursts of a rate in packets.
+pub const BURST_PACKETS: RangeInclusive<u64> = 1..=1_000_000;
+
+const _: () = assert!(*CORES.end() >= MAX_WORKERS);
+const _: () =
+    assert!(DEFAULT_FDB_CAPACITY >= *FDB_CAPACITY.start() && DEFAULT_FDB_CAPACITY <= *FDB_CAPACITY.end());
+const _: () = assert!(DEFAULT_RING >= *RING.start() && DEFAULT_RING <= *RING.end());
+const _: () = assert!(DEFAULT_MTU >= *MTU.start() && DEFAULT_MTU <= *MTU.end());
+const _: () = assert!(MAX_VDEV_NAME_LEN < MAX_VDEV_LEN);
+const _: () = assert!(MAX_NAME_LEN + "net_vhost_".len() <= MAX_VDEV_NAME_LEN);

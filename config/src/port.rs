@@ -1,0 +1,160 @@
+use pollux_net::{MAX_PORTS, Pcp, PortVlan, Trust, VlanMode};
+
+use crate::device::{self, Device};
+use crate::qos::{self, PortQos};
+use crate::tree::{Key, Node, Table};
+use crate::vhost::{self, VhostUser};
+use crate::{limits, vlan};
+
+/// A port of the switch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// What the file calls it: a letter, then letters, digits, `_` and `-`; never `all`.
+    pub name: String,
+    /// What frames come from and go to.
+    pub kind: PortKind,
+    /// The MTU in octets, without the Ethernet header and tags.
+    pub mtu: u16,
+    /// VLANs, and the part of `qos` that the data path applies: `trust` and `default_pcp`.
+    pub vlan: PortVlan,
+    /// The name of one of [`Config::profiles`](crate::Config::profiles).
+    pub profile: Option<String>,
+}
+
+impl Port {
+    /// The path of one of the port's keys, for [`Config::locate`](crate::Config::locate).
+    pub fn path(&self, key: &str) -> String {
+        format!("ports.{}.{key}", self.name)
+    }
+}
+
+/// What a port is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortKind {
+    /// A DPDK device.
+    Device(Device),
+    /// A VM's socket.
+    VhostUser(VhostUser),
+}
+
+/// What the file says of a port's name: the port, or `None` if it is at fault.
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) port: Option<Port>,
+}
+
+/// Reads the `ports` table, which may use these profiles.
+pub(crate) fn read_all(node: &Node<'_>, profiles: &[String]) -> Option<Vec<Entry>> {
+    let entries = node.entries()?;
+    if entries.is_empty() {
+        return node.refuse("the switch has no port", CURE_NO_PORT);
+    }
+    if let Some((_, key, _)) = entries.get(MAX_PORTS) {
+        let what = format!("the switch has {} ports", entries.len());
+        key.refuse::<()>(what, format!("keep {MAX_PORTS}: remove this one and those below"));
+    }
+    let ports = entries.iter().map(|(name, key, node)| {
+        let named = check_name(name, key, "port");
+        let port = read(name, node, profiles);
+        Entry {
+            name: (*name).to_owned(),
+            port: named.and(port),
+        }
+    });
+    Some(ports.collect())
+}
+
+/// What to do about a switch without ports.
+pub(crate) const CURE_NO_PORT: &str = "add one: `[ports.uplink]` and below it `device = \"0000:03:00.0\"`";
+
+/// Refuses what can't be a name on the console's command line.
+pub(crate) fn check_name(name: &str, key: &Key<'_>, noun: &str) -> Option<()> {
+    let first = name.starts_with(|c: char| c.is_ascii_alphabetic());
+    let word = name
+        .bytes()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-'));
+    if !first || !word {
+        let cure = "start with a letter, then use letters, digits, _ and - only";
+        key.refuse(format!("this can't be the name of a {noun}"), cure)
+    } else if name.len() > limits::MAX_NAME_LEN {
+        let what = format!("the name of a {noun} has {} characters", name.len());
+        key.refuse(what, format!("shorten it to {}", limits::MAX_NAME_LEN))
+    } else if name.eq_ignore_ascii_case("all") {
+        let what = format!("this can't be the name of a {noun}: the console reads it as all of them");
+        key.refuse(what, "choose another name")
+    } else {
+        Some(())
+    }
+}
+
+fn read(name: &str, node: &Node<'_>, profiles: &[String]) -> Option<Port> {
+    node.table(|table| {
+        let kind = kind(table);
+        let mtu = table.get("mtu", |node| node.number(&limits::MTU));
+        let vlan = table.find("vlan").map(|node| vlan::read(&node));
+        let qos = table
+            .get("qos", |node| qos::read_port(node, profiles))
+            .unwrap_or_default();
+        let (mode, priority_tags) = match vlan {
+            Some(vlan) => vlan.map(|vlan| (vlan.mode, vlan.priority_tags))?,
+            None => (PortVlan::default().mode, PortVlan::default().priority_tags),
+        };
+        let PortQos {
+            profile,
+            trust,
+            default_pcp,
+        } = qos;
+        Some(Port {
+            name: name.to_owned(),
+            kind: kind?,
+            mtu: mtu.unwrap_or(limits::DEFAULT_MTU),
+            vlan: PortVlan {
+                trust: trust.unwrap_or_else(|| default_trust(&mode)),
+                mode,
+                priority_tags,
+                default_pcp: default_pcp.unwrap_or(Pcp::ZERO),
+            },
+            profile,
+        })
+    })
+}
+
+/// A customer's word counts in the provider's network only if the file says so.
+fn default_trust(mode: &VlanMode) -> Trust {
+    match mode {
+        VlanMode::Access { .. } | VlanMode::Trunk { .. } => Trust::Pcp,
+        VlanMode::Dot1qTunnel { .. } => Trust::Port,
+    }
+}
+
+fn kind(table: &Table<'_>) -> Option<PortKind> {
+    let device = device::read(table);
+    let vhost_user = table.get("vhost_user", vhost::read);
+    match (table.find("device").is_some(), table.find("vhost_user").is_some()) {
+        (true, false) => device.map(PortKind::Device),
+        (false, true) => {
+            let what = "has no meaning on a vhost-user port, whose rings and queues are the VM's";
+            table.refuse_keys(
+                &device::KEYS,
+                what,
+                "remove it; queue pairs are `vhost_user.queues`",
+            );
+            vhost_user.map(PortKind::VhostUser)
+        }
+        (true, true) => {
+            table.refuse_keys(
+                &["vhost_user"],
+                "stands beside `device`",
+                "keep one: a port has one of them",
+            );
+            None
+        }
+        (false, false) => {
+            let what = format!("`{}` has neither `device` nor `vhost_user`", table.node().path());
+            table.node().refuse(
+                what,
+                "add `device = \"0000:03:00.0\"` or `vhost_user = { socket = \"/run/pollux/NAME.sock\" }`",
+            )
+        }
+    }
+}

@@ -1,0 +1,79 @@
+use std::path::{Path, PathBuf};
+
+use crate::limits;
+use crate::tree::Node;
+
+/// A port over a VM's vhost-user socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VhostUser {
+    /// The socket: absolute, at most [`MAX_SOCKET_PATH_LEN`](limits::MAX_SOCKET_PATH_LEN) octets, and
+    /// of characters that have no meaning in DPDK's device arguments.
+    pub socket: PathBuf,
+    /// Who listens on it.
+    pub role: VhostRole,
+    /// Queue pairs offered to the VM.
+    pub queues: u16,
+}
+
+/// Our part at the socket. The VM's side has the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum VhostRole {
+    /// We connect, again and again, to a socket on which the VM's side listens. Either side can be
+    /// restarted.
+    #[default]
+    Client,
+    /// We listen.
+    Server,
+}
+
+pub(crate) fn read(node: &Node<'_>) -> Option<VhostUser> {
+    node.table(|table| {
+        let socket = table.require("socket", "add `socket = \"/run/pollux/NAME.sock\"`", socket);
+        let role = table.get("role", |node| {
+            node.choice(&[("client", VhostRole::Client), ("server", VhostRole::Server)])
+        });
+        let queues = table.get("queues", |node| node.number(&limits::QUEUES));
+        Some(VhostUser {
+            socket: socket?,
+            role: role.unwrap_or_default(),
+            queues: queues.unwrap_or(1),
+        })
+    })
+}
+
+fn socket(node: &Node<'_>) -> Option<PathBuf> {
+    let text = node.text("write a path, as in \"/run/pollux/vm1.sock\"")?;
+    if !Path::new(text).is_absolute() {
+        let what = format!("`{}` is not an absolute path", node.path());
+        return node.refuse(what, "write it from the root, as in \"/run/pollux/vm1.sock\"");
+    }
+    if text.ends_with('/') {
+        return node.refuse(
+            format!("`{}` names a directory", node.path()),
+            "add the socket's own name",
+        );
+    }
+    // The path becomes part of a device's arguments, where a comma would start the next one.
+    if !text
+        .bytes()
+        .all(|c| c.is_ascii_alphanumeric() || b"/._-+:@%".contains(&c))
+    {
+        let what = format!(
+            "`{}` has a character that DPDK's device arguments can't hold",
+            node.path()
+        );
+        return node.refuse(what, "use letters, digits and / . _ - + : @ % only");
+    }
+    if text.len() > limits::MAX_SOCKET_PATH_LEN {
+        let what = format!("`{}` has {} octets", node.path(), text.len());
+        let cure = format!(
+            "shorten it to {}: a socket's path has no room for more",
+            limits::MAX_SOCKET_PATH_LEN
+        );
+        return node.refuse(what, cure);
+    }
+    // Its components leave `//` and `/./` out, which name the same socket.
+    let socket: PathBuf = Path::new(text).components().collect();
+    node.unique("socket", socket.display(), "another port has this socket")?;
+    Some(socket)
+}
