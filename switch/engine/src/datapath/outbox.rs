@@ -1,0 +1,71 @@
+//! Gathers what a round of bursts sends out of each port, so that devices and VMs are handed whole
+//! bursts.
+//!
+//! Batch: frames of one port in the order they were decided. Drops nothing: a full outbox is sent at
+//! once.
+
+use arrayvec::ArrayVec;
+use pollux_net::{MAX_PORTS, PortId, PortSet};
+
+use super::batch::BURST;
+use super::platform::Platform;
+use super::tx;
+use crate::WorkerStats;
+
+/// Frames a worker has decided on and not yet handed to the devices.
+pub struct Outbox<F> {
+    ports: Box<[ArrayVec<F, BURST>]>,
+    waiting: PortSet,
+}
+
+impl<F> Default for Outbox<F> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<F> Outbox<F> {
+    /// Nothing waits.
+    pub fn new() -> Self {
+        Self {
+            ports: (0..MAX_PORTS).map(|_| ArrayVec::new()).collect(),
+            waiting: PortSet::EMPTY,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn push<P: Platform<Frame = F>>(
+        &mut self,
+        port: PortId,
+        frame: F,
+        platform: &mut P,
+        stats: &WorkerStats,
+    ) {
+        let frames = &mut self.ports[port.index()];
+        self.waiting = self.waiting.with(port);
+        if let Err(full) = frames.try_push(frame) {
+            tx::transmit(port, frames, platform, stats);
+            // transmit leaves the outbox empty.
+            frames.push(full.element());
+        }
+    }
+
+    /// Hands everything over; what a device doesn't take is dropped.
+    #[inline]
+    pub(super) fn flush<P: Platform<Frame = F>>(&mut self, platform: &mut P, stats: &WorkerStats) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        stats.set_queued(
+            self.waiting
+                .iter()
+                .map(|port| self.ports[port.index()].len() as u64)
+                .sum(),
+        );
+        for port in self.waiting.iter() {
+            tx::transmit(port, &mut self.ports[port.index()], platform, stats);
+        }
+        self.waiting = PortSet::EMPTY;
+        stats.set_queued(0);
+    }
+}

@@ -1,0 +1,68 @@
+//! Reads each frame's addresses and outer tag, and refuses what no bridge may relay.
+//!
+//! Batch: every frame alone. Reads the header; writes the lanes `destination`, `source`, `outer` and
+//! `verdict`. Drops: [`Reason::Runt`], [`Reason::HeaderSplit`], [`Reason::Oversize`],
+//! [`Reason::SourceMulticast`], [`Reason::SourceZero`], [`Reason::BridgeReserved`]. Counts what came
+//! in, whatever becomes of it.
+
+use pollux_net::{ETHERNET_HEADER_LEN, Frame, Mac, Tag, Tci, Tpid};
+
+use super::batch::{Batch, Lane, Verdict};
+use crate::{Reason, Snapshot, WorkerStats};
+
+const TAGGED_HEADER_LEN: usize = ETHERNET_HEADER_LEN + Tag::LEN;
+
+pub(super) fn parse<F: Frame>(batch: &mut Batch<F>, snapshot: &Snapshot, stats: &WorkerStats) {
+    let ingress = batch.ingress;
+    let max_len = snapshot.port(ingress).max_len;
+    let mut bytes = 0;
+    for (frame, lane) in batch.iter_mut() {
+        let len = frame.len();
+        bytes += len as u64;
+        lane.verdict = match header(frame, len, lane) {
+            Err(reason) => Verdict::Drop(reason),
+            Ok(()) if len > max_len => Verdict::Drop(Reason::Oversize),
+            Ok(()) if lane.source.is_multicast() => Verdict::Drop(Reason::SourceMulticast),
+            Ok(()) if lane.source.is_zero() => Verdict::Drop(Reason::SourceZero),
+            Ok(()) if lane.destination.is_bridge_reserved() => Verdict::Drop(Reason::BridgeReserved),
+            Ok(()) => Verdict::Pending,
+        };
+    }
+    stats.count_rx(ingress, batch.frames.len() as u64, bytes);
+}
+
+#[inline(always)]
+fn header<F: Frame>(frame: &F, len: usize, lane: &mut Lane) -> Result<(), Reason> {
+    let Some(head) = frame.head().first_chunk::<TAGGED_HEADER_LEN>() else {
+        return short_header(frame, len, lane);
+    };
+    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, e0, e1, t0, t1, ..] = *head;
+    lane.destination = Mac::new([d0, d1, d2, d3, d4, d5]);
+    lane.source = Mac::new([s0, s1, s2, s3, s4, s5]);
+    let tci = Tci::from_bits(u16::from_be_bytes([t0, t1]));
+    lane.outer = Tpid::from_ethertype(u16::from_be_bytes([e0, e1])).map(|tpid| Tag { tpid, tci });
+    Ok(())
+}
+
+/// A frame of 14 to 17 octets has a header too, if it has no tag.
+#[cold]
+fn short_header<F: Frame>(frame: &F, len: usize, lane: &mut Lane) -> Result<(), Reason> {
+    let head = frame.head();
+    if len >= TAGGED_HEADER_LEN && head.len() < TAGGED_HEADER_LEN {
+        return Err(Reason::HeaderSplit);
+    }
+    let Some(&[d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, e0, e1]) = head.first_chunk() else {
+        return Err(if len < ETHERNET_HEADER_LEN {
+            Reason::Runt
+        } else {
+            Reason::HeaderSplit
+        });
+    };
+    if Tpid::from_ethertype(u16::from_be_bytes([e0, e1])).is_some() {
+        return Err(Reason::Runt);
+    }
+    lane.destination = Mac::new([d0, d1, d2, d3, d4, d5]);
+    lane.source = Mac::new([s0, s1, s2, s3, s4, s5]);
+    lane.outer = None;
+    Ok(())
+}

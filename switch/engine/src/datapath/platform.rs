@@ -1,0 +1,24 @@
+use arrayvec::ArrayVec;
+use pollux_net::{Frame, PortId};
+
+use super::batch::BURST;
+
+/// The devices of one worker: DPDK's in the switch, ordinary memory in simulators and tests.
+pub trait Platform {
+    /// What carries a frame.
+    type Frame: Frame;
+
+    /// Receive queues that this worker polls, numbered from 0.
+    fn sources(&self) -> usize;
+
+    /// Adds the frames that wait in receive queue `source` to `burst`, as many as fit, and tells
+    /// which port they came from. Never waits.
+    fn receive(&mut self, source: usize, burst: &mut ArrayVec<Self::Frame, BURST>) -> PortId;
+
+    /// Takes from the front of `frames` what `port` can send now; the rest stays, in order. Never
+    /// waits.
+    fn transmit(&mut self, port: PortId, frames: &mut ArrayVec<Self::Frame, BURST>);
+
+    /// A frame of its own with the same octets, or `None` if no memory is left for one.
+    fn copy(&mut self, frame: &Self::Frame) -> Option<Self::Frame>;
+}

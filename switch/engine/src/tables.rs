@@ -1,0 +1,134 @@
+use std::array;
+
+use pollux_net::{
+    MAX_PORTS, MTU_OVERHEAD, PortId, PortSet, PortVlan, PriorityTags, Tci, Tpid, Trust, VID_SLOTS, Vid,
+    VidSet, VlanMode,
+};
+
+/// Who is in a VLAN.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Vlan {
+    /// Ports that take and get its frames.
+    pub(crate) members: PortSet,
+    /// Members that its frames leave with a tag.
+    pub(crate) tagged: PortSet,
+}
+
+/// How a port's frames come to a VLAN.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Admission {
+    /// No such port: its VLAN is nobody's.
+    Access {
+        vid: Vid,
+    },
+    Trunk {
+        native: Option<Vid>,
+    },
+    Tunnel {
+        vid: Vid,
+        tpid: Tpid,
+    },
+}
+
+/// What the data path needs to know of one port.
+#[derive(Debug)]
+pub(crate) struct PortTable {
+    pub(crate) admission: Admission,
+    /// Octets of the longest frame that the port takes or sends, tags included.
+    pub(crate) max_len: usize,
+    /// Whether the outer tag's priority counts.
+    pub(crate) trusts_tag: bool,
+    /// The priority of frames whose tag doesn't count, as bits of a TCI.
+    pub(crate) default_priority: u16,
+    pub(crate) priority_tags: PriorityTags,
+    /// Customer VIDs that a tunnel passes; `None`: all, or no tunnel.
+    pub(crate) customer_vids: Option<Box<VidSet>>,
+    /// Whether sending untagged is all there is to do: no priority tag, no customer VIDs to check.
+    pub(crate) plain_untagged: bool,
+}
+
+/// One port, as the control plane describes it to the relay.
+#[derive(Clone, Debug)]
+pub struct PortSpec {
+    /// Its number.
+    pub id: PortId,
+    /// Its VLAN mode, tags and priorities.
+    pub vlan: PortVlan,
+    /// Octets of payload it carries, without Ethernet header and up to two tags.
+    pub mtu: u16,
+}
+
+/// Everything the data path reads and never writes: built whole by the control plane, then swapped in
+/// between bursts.
+#[derive(Debug)]
+pub struct Snapshot {
+    vlans: Box<[Vlan]>,
+    ports: Box<[PortTable; MAX_PORTS]>,
+}
+
+impl Snapshot {
+    /// The tables of these ports.
+    pub fn new(ports: &[PortSpec]) -> Self {
+        let mut vlans = vec![Vlan::default(); VID_SLOTS].into_boxed_slice();
+        for vid in (1..VID_SLOTS as u16).filter_map(Vid::new) {
+            let vlan = &mut vlans[vid.index()];
+            for port in ports.iter().filter(|port| port.vlan.mode.is_member(vid)) {
+                vlan.members = vlan.members.with(port.id);
+                if sends_tagged(&port.vlan.mode, vid) {
+                    vlan.tagged = vlan.tagged.with(port.id);
+                }
+            }
+        }
+        let mut tables = Box::new(array::from_fn(|_| PortTable::new(&PortVlan::default(), 0)));
+        for port in ports {
+            tables[port.id.index()] = PortTable::new(&port.vlan, port.mtu);
+        }
+        Self { vlans, ports: tables }
+    }
+
+    #[inline(always)]
+    pub(crate) fn vlan(&self, vid: Vid) -> Vlan {
+        self.vlans[vid.index()]
+    }
+
+    #[inline(always)]
+    pub(crate) fn port(&self, port: PortId) -> &PortTable {
+        &self.ports[port.index()]
+    }
+}
+
+impl PortTable {
+    fn new(vlan: &PortVlan, mtu: u16) -> Self {
+        let (admission, customer_vids) = match &vlan.mode {
+            VlanMode::Access { vid } => (Admission::Access { vid: *vid }, None),
+            VlanMode::Trunk { native, .. } => (Admission::Trunk { native: *native }, None),
+            VlanMode::Dot1qTunnel { vid, allowed, tpid } => (
+                Admission::Tunnel {
+                    vid: *vid,
+                    tpid: *tpid,
+                },
+                allowed.clone().map(Box::new),
+            ),
+        };
+        Self {
+            admission,
+            max_len: usize::from(mtu) + MTU_OVERHEAD,
+            trusts_tag: vlan.trust == Trust::Pcp,
+            default_priority: Tci::priority_tag(pollux_net::Priority::of(vlan.default_pcp)).bits(),
+            priority_tags: vlan.priority_tags,
+            plain_untagged: vlan.priority_tags == PriorityTags::Never && customer_vids.is_none(),
+            customer_vids,
+        }
+    }
+}
+
+fn sends_tagged(mode: &VlanMode, vid: Vid) -> bool {
+    match mode {
+        VlanMode::Access { .. } | VlanMode::Dot1qTunnel { .. } => false,
+        VlanMode::Trunk {
+            native,
+            native_tagged,
+            ..
+        } => *native != Some(vid) || *native_tagged,
+    }
+}

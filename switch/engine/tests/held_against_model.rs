@@ -1,0 +1,310 @@
+//! Holds the data path against the naive switch, over random configurations and frames.
+#![forbid(unsafe_code)]
+
+mod wire;
+
+use pollux_engine::datapath::BURST;
+use pollux_engine::{PortSpec, Reason};
+use pollux_model::{Accounts, Model, ModelPort, Outcome};
+use pollux_net::{
+    MAX_MTU, Mac, Pcp, PortId, PortSet, PortVlan, PriorityTags, Tpid, Trust, Vid, VidSet, VlanMode,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use wire::{Bench, Got};
+
+/// Few VLANs and few addresses, so that frames meet.
+const VIDS: [u16; 6] = [1, 2, 10, 100, 4093, 4094];
+const AGEING_SECONDS: u32 = 10;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Burst {
+        port: usize,
+        frames: Vec<Vec<u8>>,
+    },
+    Wait {
+        seconds: u32,
+    },
+    Link {
+        port: usize,
+        up: bool,
+    },
+    Configure {
+        port: usize,
+        vlan: Box<PortVlan>,
+        mtu: u16,
+    },
+    FlushPort {
+        port: usize,
+    },
+    FlushVlan {
+        vid: Vid,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Scene {
+    ports: Vec<ModelPort>,
+    statics: Vec<(Vid, Mac, PortId)>,
+    steps: Vec<Step>,
+}
+
+fn vid() -> impl Strategy<Value = Vid> {
+    select(VIDS.as_slice()).prop_filter_map("a VLAN", Vid::new)
+}
+
+fn vid_set(with_zero: bool) -> impl Strategy<Value = VidSet> {
+    let vids = if with_zero {
+        [VIDS.as_slice(), &[0]].concat()
+    } else {
+        VIDS.to_vec()
+    };
+    vec(select(vids), 0..5).prop_map(VidSet::from_iter)
+}
+
+fn vlan_mode() -> impl Strategy<Value = VlanMode> {
+    prop_oneof![
+        vid().prop_map(|vid| VlanMode::Access { vid }),
+        (vid_set(false), prop::option::of(vid()), any::<bool>()).prop_map(
+            |(allowed, native, native_tagged)| VlanMode::Trunk {
+                allowed,
+                native,
+                native_tagged
+            }
+        ),
+        (
+            vid(),
+            prop::option::of(vid_set(true)),
+            select(vec![Tpid::CTag, Tpid::STag])
+        )
+            .prop_map(|(vid, allowed, tpid)| VlanMode::Dot1qTunnel { vid, allowed, tpid }),
+    ]
+}
+
+fn port_vlan() -> impl Strategy<Value = PortVlan> {
+    let priority_tags = select(vec![
+        PriorityTags::Never,
+        PriorityTags::IfNonzero,
+        PriorityTags::Always,
+    ]);
+    let trust = select(vec![Trust::Pcp, Trust::Port]);
+    (
+        vlan_mode(),
+        priority_tags,
+        trust,
+        (0u8..8).prop_filter_map("a PCP", Pcp::new),
+    )
+        .prop_map(|(mode, priority_tags, trust, default_pcp)| PortVlan {
+            mode,
+            priority_tags,
+            trust,
+            default_pcp,
+        })
+}
+
+fn mtu() -> impl Strategy<Value = u16> {
+    select(vec![68, 1500, 1504, 9000, MAX_MTU])
+}
+
+fn model_port() -> impl Strategy<Value = ModelPort> {
+    (port_vlan(), mtu(), prop::bool::weighted(0.9)).prop_map(|(vlan, mtu, up)| ModelPort { vlan, mtu, up })
+}
+
+fn address() -> impl Strategy<Value = Mac> {
+    prop_oneof![
+        12 => (0u8..8).prop_map(|n| Mac::new([2, 0, 0, 0, 0, n])),
+        2 => Just(Mac::BROADCAST),
+        1 => Just(Mac::new([1, 0, 0x5e, 0, 0, 1])),
+        1 => Just(Mac::ZERO),
+        1 => (0u8..18).prop_map(|n| Mac::new([1, 0x80, 0xc2, 0, 0, n])),
+        1 => any::<[u8; 6]>().prop_map(Mac::new),
+    ]
+}
+
+fn tag() -> impl Strategy<Value = [u8; 4]> {
+    let vids = [VIDS.as_slice(), &[0, 0, 5, 4095]].concat();
+    let ethertype = prop_oneof![4 => Just(0x8100u16), 2 => Just(0x88a8), 1 => Just(0x9100)];
+    (ethertype, select(vids), 0u16..16).prop_map(|(ethertype, vid, priority)| {
+        let [a, b] = ethertype.to_be_bytes();
+        let [c, d] = (priority << 12 | vid).to_be_bytes();
+        [a, b, c, d]
+    })
+}
+
+fn payload_len() -> impl Strategy<Value = usize> {
+    prop_oneof![
+        6 => 46usize..64,
+        2 => 0usize..8,
+        1 => 60usize..100,
+        1 => 1490usize..1530,
+        1 => 8990usize..9030,
+        1 => 9200usize..9250,
+    ]
+}
+
+/// A frame, now and then cut short.
+fn frame() -> impl Strategy<Value = Vec<u8>> {
+    (
+        address(),
+        address(),
+        vec(tag(), 0..3),
+        payload_len(),
+        any::<u8>(),
+        prop::option::weighted(0.05, 0usize..24),
+    )
+        .prop_map(|(destination, source, tags, payload, fill, cut)| {
+            let mut frame = [destination.octets(), source.octets()].concat();
+            frame.extend(tags.concat());
+            frame.extend([0x08, 0x00]);
+            frame.extend(std::iter::repeat_n(fill, payload));
+            frame.truncate(cut.unwrap_or(usize::MAX));
+            frame
+        })
+}
+
+fn step(ports: usize) -> impl Strategy<Value = Step> {
+    let port = 0..ports;
+    prop_oneof![
+        12 => (port.clone(), vec(frame(), 1..=BURST)).prop_map(|(port, frames)| Step::Burst { port, frames }),
+        2 => (0u32..AGEING_SECONDS + 2).prop_map(|seconds| Step::Wait { seconds }),
+        1 => (port.clone(), any::<bool>()).prop_map(|(port, up)| Step::Link { port, up }),
+        1 => (port.clone(), port_vlan(), mtu()).prop_map(|(port, vlan, mtu)| Step::Configure { port, vlan: Box::new(vlan), mtu }),
+        1 => port.prop_map(|port| Step::FlushPort { port }),
+        1 => vid().prop_map(|vid| Step::FlushVlan { vid }),
+    ]
+}
+
+fn scene() -> impl Strategy<Value = Scene> {
+    vec(model_port(), 2..7).prop_flat_map(|ports| {
+        let count = ports.len();
+        let fixed = (vid(), 0u8..8, 0..count).prop_map(|(vid, n, port)| {
+            (
+                vid,
+                Mac::new([2, 0, 0, 0, 0, n]),
+                PortId::from_low_bits(port as u64),
+            )
+        });
+        (Just(ports), vec(fixed, 0..3), vec(step(count), 1..12)).prop_map(|(ports, mut statics, steps)| {
+            let mut seen = std::collections::HashSet::new();
+            statics.retain(|&(vid, mac, _)| seen.insert((vid, mac)));
+            Scene {
+                ports,
+                statics,
+                steps,
+            }
+        })
+    })
+}
+
+fn id(port: usize) -> PortId {
+    PortId::new(port).expect("a test has few ports")
+}
+
+fn specs(ports: &[ModelPort]) -> Vec<PortSpec> {
+    let spec = |(n, port): (usize, &ModelPort)| PortSpec {
+        id: id(n),
+        vlan: port.vlan.clone(),
+        mtu: port.mtu,
+    };
+    ports.iter().enumerate().map(spec).collect()
+}
+
+fn links(ports: &[ModelPort]) -> PortSet {
+    (0..ports.len()).filter(|&n| ports[n].up).map(id).collect()
+}
+
+/// The model's name for a reason, in the engine's words.
+fn in_engine_words(reason: pollux_model::Reason) -> Reason {
+    let name = format!("{reason:?}");
+    *Reason::ALL
+        .iter()
+        .find(|r| format!("{r:?}") == name)
+        .expect("model and engine have the same reasons")
+}
+
+/// Everything sent per port in order, and every drop, sorted.
+fn flatten(ports: usize, outcomes: &[Outcome]) -> Got {
+    let mut sent = vec![Vec::new(); ports];
+    let mut drops = Vec::new();
+    for outcome in outcomes {
+        for (port, frame) in &outcome.sent {
+            sent[port.index()].push(frame.clone());
+        }
+        drops.extend(
+            outcome
+                .drops
+                .iter()
+                .map(|&(port, reason)| (port, in_engine_words(reason))),
+        );
+    }
+    drops.sort();
+    Got { sent, drops }
+}
+
+fn play(scene: Scene) -> Result<(), TestCaseError> {
+    let Scene {
+        mut ports,
+        statics,
+        steps,
+    } = scene;
+    let mut model = Model::new(ports.clone(), AGEING_SECONDS, 4096, statics.clone());
+    let mut bench = Bench::new(&specs(&ports), links(&ports), AGEING_SECONDS, &statics);
+    let mut all = Vec::new();
+    for step in steps {
+        match step {
+            Step::Burst { port, frames } => {
+                let outcomes = model.burst(id(port), &frames, bench.now_seconds);
+                let got = bench.burst(id(port), frames);
+                prop_assert_eq!(got, flatten(ports.len(), &outcomes));
+                all.extend(outcomes);
+            }
+            Step::Wait { seconds } => bench.now_seconds += seconds,
+            Step::Link { port, up } => {
+                ports[port].up = up;
+                model.set_port(id(port), ports[port].clone());
+                bench.links = links(&ports);
+            }
+            Step::Configure { port, vlan, mtu } => {
+                ports[port] = ModelPort {
+                    vlan: *vlan,
+                    mtu,
+                    up: ports[port].up,
+                };
+                model.set_port(id(port), ports[port].clone());
+                bench.configure(&specs(&ports));
+            }
+            Step::FlushPort { port } => {
+                model.flush_port(id(port));
+                bench.fdb.flush_port(id(port));
+            }
+            Step::FlushVlan { vid } => {
+                model.flush_vlan(vid);
+                bench.fdb.flush_vlan(vid);
+            }
+        }
+    }
+    let theirs = Accounts::of(&all);
+    let ours = bench.accounting();
+    prop_assert!(theirs.balance() && ours.balances(), "{theirs:?} {ours:?}");
+    prop_assert_eq!(
+        (ours.rx, ours.replicated, ours.tx, ours.dropped),
+        (
+            theirs.rx as u64,
+            theirs.replicated as u64,
+            theirs.tx as u64,
+            theirs.drops as u64
+        )
+    );
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn does_what_the_model_does(scene in scene()) {
+        play(scene)?;
+    }
+}

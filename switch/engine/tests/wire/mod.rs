@@ -1,0 +1,134 @@
+//! A switch over ordinary memory.
+
+use std::collections::VecDeque;
+
+use arrayvec::ArrayVec;
+use pollux_engine::datapath::{BURST, Batch, Context, Outbox, Platform, round};
+use pollux_engine::fdb::{Fdb, FdbKey, FdbOptions};
+use pollux_engine::{Accounting, PortSpec, Reason, Snapshot, WorkerStats};
+use pollux_net::{Mac, PortId, PortSet, Vid};
+
+/// One queue that frames come from, and one for each port that they go to.
+struct Memory {
+    ingress: PortId,
+    waiting: VecDeque<Vec<u8>>,
+    sent: Vec<Vec<Vec<u8>>>,
+}
+
+impl Platform for Memory {
+    type Frame = Vec<u8>;
+
+    fn sources(&self) -> usize {
+        1
+    }
+
+    fn receive(&mut self, _source: usize, burst: &mut ArrayVec<Vec<u8>, BURST>) -> PortId {
+        let take = burst.remaining_capacity().min(self.waiting.len());
+        burst.extend(self.waiting.drain(..take));
+        self.ingress
+    }
+
+    fn transmit(&mut self, port: PortId, frames: &mut ArrayVec<Vec<u8>, BURST>) {
+        self.sent[port.index()].extend(frames.drain(..));
+    }
+
+    fn copy(&mut self, frame: &Vec<u8>) -> Option<Vec<u8>> {
+        Some(frame.clone())
+    }
+}
+
+/// What came of one burst.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Got {
+    /// Frames sent, by port, in order.
+    pub(crate) sent: Vec<Vec<Vec<u8>>>,
+    /// Each drop with the port it was counted on, sorted.
+    pub(crate) drops: Vec<(PortId, Reason)>,
+}
+
+const START_SECONDS: u32 = 1000;
+
+/// A switch with one worker, on the bench.
+pub(crate) struct Bench {
+    pub(crate) fdb: Fdb,
+    pub(crate) links: PortSet,
+    pub(crate) now_seconds: u32,
+    snapshot: Snapshot,
+    stats: WorkerStats,
+    batch: Batch<Vec<u8>>,
+    outbox: Outbox<Vec<u8>>,
+    ports: usize,
+}
+
+impl Bench {
+    pub(crate) fn new(
+        ports: &[PortSpec],
+        links: PortSet,
+        ageing_seconds: u32,
+        statics: &[(Vid, Mac, PortId)],
+    ) -> Self {
+        let fdb = Fdb::new(FdbOptions {
+            capacity: 4096,
+            ageing_seconds,
+            seed: 1,
+        });
+        for &(vid, mac, port) in statics {
+            fdb.insert_static(FdbKey::new(vid, mac), port, START_SECONDS)
+                .expect("room for a few static entries");
+        }
+        Self {
+            fdb,
+            links,
+            now_seconds: START_SECONDS,
+            snapshot: Snapshot::new(ports),
+            stats: WorkerStats::new(),
+            batch: Batch::new(),
+            outbox: Outbox::new(),
+            ports: ports.len(),
+        }
+    }
+
+    pub(crate) fn configure(&mut self, ports: &[PortSpec]) {
+        self.snapshot = Snapshot::new(ports);
+    }
+
+    pub(crate) fn burst(&mut self, ingress: PortId, frames: Vec<Vec<u8>>) -> Got {
+        let before = self.drops();
+        let mut memory = Memory {
+            ingress,
+            waiting: frames.into(),
+            sent: vec![Vec::new(); self.ports],
+        };
+        let context = Context {
+            snapshot: &self.snapshot,
+            fdb: &self.fdb,
+            links: self.links,
+            now_seconds: self.now_seconds,
+            stats: &self.stats,
+        };
+        while round(&mut self.batch, &context, &mut self.outbox, &mut memory) > 0 {}
+        let mut drops = Vec::new();
+        for (&(port, reason, after), (_, _, before)) in self.drops().iter().zip(before) {
+            drops.extend(std::iter::repeat_n((port, reason), (after - before) as usize));
+        }
+        drops.sort();
+        Got {
+            sent: memory.sent,
+            drops,
+        }
+    }
+
+    pub(crate) fn accounting(&self) -> Accounting {
+        Accounting::of([&self.stats])
+    }
+
+    fn drops(&self) -> Vec<(PortId, Reason, u64)> {
+        let counts = |port| {
+            let totals = self.stats.port(port);
+            Reason::ALL
+                .iter()
+                .map(move |&reason| (port, reason, totals.drops[reason.index()]))
+        };
+        PortId::all().flat_map(counts).collect()
+    }
+}
