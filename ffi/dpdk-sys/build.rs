@@ -101,6 +101,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_xstats_reset",
     "rte_log_set_global_level",
     "rte_mempool_avail_count",
+    "rte_mempool_calc_obj_size",
     "rte_mempool_free",
     "rte_mempool_in_use_count",
     "rte_pktmbuf_copy",
@@ -129,12 +130,13 @@ const TYPES: &[&str] = &[
     "rte_ether_addr",
 ];
 
-/// Pointers to these are all that Rust ever holds; the first three change between releases, the others
+/// Pointers to these are all that Rust ever holds; the first ones change between releases, the others
 /// are laid out in ways that Rust can't express (packed and aligned at once).
 const OPAQUE: &[&str] = &[
     "rte_mbuf",
     "rte_mempool",
     "rte_device",
+    "rte_mempool_objsz",
     "rte_l2tpv2_combined_msg_hdr",
     "slow_protocol_frame",
     "port_params",

@@ -1,1 +1,48 @@
-//! A safe layer over DPDK.
+//! A safe layer over DPDK: what the switch needs of it, each thing with one owner.
+//!
+//! [`Eal`] starts DPDK. A [`Mempool`] holds [`Mbuf`]s. A [`Device`] or a [`VhostPort`] attached gives a
+//! [`Port`], first [`Stopped`]; started, it hands out an [`RxQueue`] and a [`TxQueue`] per queue, which
+//! move bursts: `ArrayVec<Mbuf, N>`. Whatever is dropped first, DPDK is taken down in the order that it
+//! needs: queues, ports, pools, environment.
+//!
+//! Unsafe code lives here, next to `pollux-cpu`, and nowhere else in the workspace.
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod device;
+mod eal;
+mod error;
+mod events;
+mod frame;
+mod info;
+mod link;
+mod log;
+mod mbuf;
+mod plan;
+mod pool;
+mod port;
+mod queue;
+mod quirks;
+mod rss;
+mod segment;
+mod shared_tx;
+mod stats;
+mod thread;
+mod vhost;
+
+pub use device::Device;
+pub use eal::{Eal, EalOptions, Pci};
+pub use error::{Error, Result};
+pub use events::{Happened, PortEvents};
+pub use info::{DeviceInfo, RingLimits};
+pub use link::Link;
+pub use log::{LogLevel, LogSink, to_stderr};
+pub use mbuf::{Mbuf, Segments};
+pub use plan::{Note, Plan, PortConfig};
+pub use pool::{Mempool, PoolOptions};
+pub use port::{Port, Queues, Refused, Started, Stopped};
+pub use queue::{RxQueue, TxQueue};
+pub use rss::RssTypes;
+pub use shared_tx::SharedTxQueue;
+pub use stats::PortStats;
+pub use thread::RegisteredThread;
+pub use vhost::{Vhost, VhostPort};

@@ -1,0 +1,190 @@
+//! What happens to ports without being asked: the link, a VM's queues, a device pulled out.
+//!
+//! DPDK calls back from threads of its own, the vhost library's while it holds that device's lock. So a
+//! callback sets bits and goes; whoever manages the ports is woken and looks.
+
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dpdk_sys as sys;
+
+use crate::Eal;
+use crate::link::Link;
+
+/// Wake-ups that can wait; more are not needed, as the bits say what happened.
+const WAITING: usize = 256;
+
+/// Where callbacks leave word.
+pub(crate) struct EventHub {
+    sender: SyncSender<u16>,
+    receiver: Mutex<Option<Receiver<u16>>>,
+}
+
+impl EventHub {
+    pub(crate) fn new() -> Self {
+        let (sender, receiver) = sync_channel(WAITING);
+        Self {
+            sender,
+            receiver: Mutex::new(Some(receiver)),
+        }
+    }
+}
+
+impl Eal {
+    /// Receives the number of each port that something happened to; what, its
+    /// [`PortEvents::take`] says. Wake-ups may be merged when many wait. `None` if taken already.
+    pub fn take_event_receiver(&self) -> Option<Receiver<u16>> {
+        let receiver = &self.inner().events.receiver;
+        receiver.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// What happened to a port since it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Happened {
+    /// The link went up or down, maybe both.
+    pub link: bool,
+    /// A VM enabled or disabled queues.
+    pub queues: bool,
+    /// The device was pulled out.
+    pub removed: bool,
+}
+
+impl Happened {
+    /// Whether anything happened.
+    pub fn any(self) -> bool {
+        self.link || self.queues || self.removed
+    }
+}
+
+/// A port's events. Readable from every thread at any time.
+pub struct PortEvents {
+    port: u16,
+    vhost: bool,
+    pending: AtomicU32,
+    link_up: AtomicBool,
+    /// The vhost device, -1 for none. DPDK forgets it before it tells of the link's loss.
+    vid: AtomicI32,
+    wake: SyncSender<u16>,
+}
+
+const LINK: u32 = 1;
+const QUEUES: u32 = 2;
+const REMOVED: u32 = 4;
+const KINDS: [(u32, u32); 3] = [
+    (sys::SHIM_EVENT_LINK, LINK),
+    (sys::SHIM_EVENT_QUEUE, QUEUES),
+    (sys::SHIM_EVENT_REMOVED, REMOVED),
+];
+
+impl PortEvents {
+    /// Whether the link is up, as far as events told; for devices without link events, as it was when
+    /// [`refresh`](Self::refresh) last ran.
+    #[inline]
+    pub fn is_link_up(&self) -> bool {
+        self.link_up.load(Ordering::Relaxed)
+    }
+
+    /// Takes what happened since the last call.
+    pub fn take(&self) -> Happened {
+        let bits = self.pending.swap(0, Ordering::AcqRel);
+        Happened {
+            link: bits & LINK != 0,
+            queues: bits & QUEUES != 0,
+            removed: bits & REMOVED != 0,
+        }
+    }
+
+    /// Asks the device for its link, and notes it.
+    pub fn refresh(&self) -> Link {
+        let link = Link::of(self.port);
+        self.note(link.up);
+        link
+    }
+
+    /// The vhost library's number of the connected front end, `None` without one.
+    pub(crate) fn vid(&self) -> Option<c_int> {
+        Some(self.vid.load(Ordering::Acquire)).filter(|&vid| vid >= 0)
+    }
+
+    fn note(&self, up: bool) {
+        if self.vhost {
+            let vid = match up {
+                // SAFETY: takes any number, and answers a negative one for ports it doesn't know.
+                true => unsafe { sys::rte_eth_vhost_get_vid_from_port_id(self.port) },
+                false => -1,
+            };
+            self.vid.store(vid, Ordering::Release);
+        }
+        self.link_up.store(up, Ordering::Release);
+    }
+
+    fn happened(&self, bit: u32) {
+        if bit == LINK {
+            self.note(Link::of(self.port).up);
+        }
+        self.pending.fetch_or(bit, Ordering::AcqRel);
+        // Full or nobody there: the bit stays, and the port is looked at with the next wake-up.
+        let _ = self.wake.try_send(self.port);
+    }
+}
+
+/// A port's events while DPDK calls back for them.
+pub(crate) struct Subscription(Arc<PortEvents>);
+
+impl Subscription {
+    /// Starts the calls for `port`. A kind of event that the device doesn't have is simply never told.
+    pub(crate) fn new(eal: &Eal, port: u16, vhost: bool) -> Self {
+        let events = Arc::new(PortEvents {
+            port,
+            vhost,
+            pending: AtomicU32::new(0),
+            link_up: AtomicBool::new(false),
+            vid: AtomicI32::new(-1),
+            wake: eal.inner().events.sender.clone(),
+        });
+        let argument = Arc::as_ptr(&events).cast_mut().cast();
+        for (event, _) in KINDS {
+            // SAFETY: `told` casts its argument back to the PortEvents that this is, and only reads
+            // it; `self.0` keeps it where it is until `drop` has ended the calls.
+            unsafe { sys::rte_eth_dev_callback_register(port, event, Some(told), argument) };
+        }
+        Self(events)
+    }
+}
+
+impl Subscription {
+    pub(crate) fn events(&self) -> &Arc<PortEvents> {
+        &self.0
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let argument = Arc::as_ptr(&self.0).cast_mut().cast();
+        for (event, _) in KINDS {
+            loop {
+                // SAFETY: the very values of the registration.
+                let ret =
+                    unsafe { sys::rte_eth_dev_callback_unregister(self.0.port, event, Some(told), argument) };
+                // -EAGAIN: it is being called right now, and returns soon as it never waits.
+                if ret != -libc::EAGAIN {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+extern "C" fn told(_port: u16, event: u32, argument: *mut c_void, _: *mut c_void) -> c_int {
+    // SAFETY: the argument is the PortEvents of the registration, which lives until the calls have
+    // ended; every field that changes is atomic.
+    let events = unsafe { &*argument.cast::<PortEvents>() };
+    if let Some((_, bit)) = KINDS.iter().find(|(kind, _)| *kind == event) {
+        events.happened(*bit);
+    }
+    0
+}
