@@ -133,9 +133,7 @@ impl Fdb {
             sweeper.began_at = self.flushes.latest();
         }
         let end = self.table.len().min(sweeper.next.saturating_add(buckets));
-        let removed = (sweeper.next..end)
-            .map(|number| self.sweep_bucket(number, Some(now)))
-            .sum();
+        let removed = (sweeper.next..end).map(|number| self.sweep_bucket(number, Some(now))).sum();
         let finished = end == self.table.len();
         if finished {
             sweeper.swept_at = sweeper.began_at;
@@ -215,11 +213,7 @@ impl Fdb {
             key,
             port: value.port(),
             is_static,
-            age: if is_static {
-                0
-            } else {
-                value.age(now).max(0) as u32
-            },
+            age: if is_static { 0 } else { value.age(now).max(0) as u32 },
         }
     }
 

@@ -1,3 +1,4 @@
+use super::table::SLOTS;
 use pollux_net::{Mac, Vid};
 
 /// What an entry is found by: a VLAN and an address in it (independent VLAN learning).
@@ -51,21 +52,21 @@ pub struct Probe {
 impl Default for Probe {
     /// What an array of probes may be filled with before it is used: the probe of no frame's address.
     fn default() -> Self {
-        Self {
-            key: FdbKey::new(Vid::DEFAULT, Mac::ZERO),
-            hash: 0,
-        }
+        Self { key: FdbKey::new(Vid::DEFAULT, Mac::ZERO), hash: 0 }
     }
 }
 
-/// Bits of the hash that choose a bucket, twice, and bits left for the tag.
-const INDEX_BITS: u32 = 24;
-const TAG_BITS: u32 = 16;
+/// Bits of the hash, from the lowest: two choices of a bucket, the slot to try first, the tag.
+const INDEX_BITS: u32 = 23;
+const SLOT_SHIFT: u32 = 2 * INDEX_BITS;
+const SLOT_BITS: u32 = SLOTS.trailing_zeros();
+const TAG_SHIFT: u32 = SLOT_SHIFT + SLOT_BITS;
+const TAG_BITS: u32 = u16::BITS;
+
+const _: () = assert!(SLOTS.is_power_of_two() && TAG_SHIFT + TAG_BITS == u64::BITS);
 
 /// Buckets that the hash can tell apart.
 pub(super) const MAX_BUCKETS: usize = 1 << INDEX_BITS;
-
-const _: () = assert!(2 * INDEX_BITS + TAG_BITS <= u64::BITS);
 
 impl Probe {
     /// The bucket to look in first, before masking with the table's size.
@@ -80,17 +81,22 @@ impl Probe {
         self.hash >> INDEX_BITS
     }
 
+    /// The slot of the primary bucket to try first.
+    #[inline(always)]
+    pub(super) const fn slot(&self) -> usize {
+        (self.hash >> SLOT_SHIFT) as usize % SLOTS
+    }
+
     /// Never 0, and independent of both buckets: it tells an entry's value from another key's.
     #[inline(always)]
     pub(super) const fn tag(&self) -> u16 {
-        (self.hash >> (2 * INDEX_BITS)) as u16 | 1
+        (self.hash >> TAG_SHIFT) as u16 | 1
     }
 
-    /// Bits to choose a stripe with.
+    /// Bits to choose a stripe with: keys that share a bucket have different ones.
     #[inline(always)]
     pub(super) const fn stripe(&self) -> usize {
-        // The tag's end of the hash: stripes of one bucket's keys differ.
-        (self.hash >> (2 * INDEX_BITS + 1)) as usize
+        (self.hash >> TAG_SHIFT) as usize >> 1
     }
 }
 
@@ -114,10 +120,7 @@ impl Hasher {
     #[inline(always)]
     pub(super) const fn probe(&self, key: FdbKey) -> Probe {
         let product = (key.0 ^ self.flip) as u128 * self.factor as u128;
-        Probe {
-            key,
-            hash: product as u64 ^ (product >> 64) as u64,
-        }
+        Probe { key, hash: product as u64 ^ (product >> 64) as u64 }
     }
 }
 

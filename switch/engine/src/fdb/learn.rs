@@ -40,7 +40,7 @@ impl Fdb {
     #[inline]
     pub fn learn(&self, probe: &Probe, port: PortId, now: u32) -> Learned {
         let fresh = Value::dynamic(probe.tag(), port, self.flushes.epoch(), now);
-        if let Some(slot) = self.table.primary(probe).find(probe.key)
+        if let Some(slot) = self.table.primary(probe).find_primary(probe)
             && slot.value() == fresh
         {
             return Learned::Known;
@@ -122,11 +122,7 @@ impl Fdb {
             return new;
         }
         let new = new.with_epoch(Flushes::later(epoch, old.epoch()));
-        if old.age(now) < 0 {
-            new.with_stamp_of(old)
-        } else {
-            new
-        }
+        if old.age(now) < 0 { new.with_stamp_of(old) } else { new }
     }
 
     fn meet_static(&self, entry: Value, probe: &Probe, port: PortId) -> Learned {

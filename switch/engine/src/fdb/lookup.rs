@@ -12,7 +12,7 @@ impl Fdb {
     #[inline]
     pub fn lookup(&self, probe: &Probe, now: u32) -> Option<PortId> {
         let epoch = self.flushes.epoch();
-        if let Some(slot) = self.table.primary(probe).find(probe.key) {
+        if let Some(slot) = self.table.primary(probe).find_primary(probe) {
             let value = slot.value();
             let usual = value.is_dynamic_of(probe.tag(), epoch) && value.age(now) < self.ageing();
             if usual && slot.holds(probe.key) {

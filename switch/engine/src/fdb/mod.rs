@@ -114,11 +114,7 @@ pub struct FdbOptions {
 impl FdbOptions {
     /// A table of `capacity` entries whose seed nobody knows.
     pub fn new(capacity: usize, ageing_seconds: u32) -> Self {
-        Self {
-            capacity,
-            ageing_seconds,
-            seed: RandomState::new().build_hasher().finish(),
-        }
+        Self { capacity, ageing_seconds, seed: RandomState::new().build_hasher().finish() }
     }
 }
 

@@ -33,10 +33,7 @@ impl Population {
     /// Counts an entry that will come. Returns `false`, and counts nothing, at capacity.
     pub(super) fn reserve(&self) -> bool {
         let below = |entries| (entries < self.capacity).then_some(entries + 1);
-        let reserved = self
-            .entries
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, below);
+        let reserved = self.entries.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below);
         reserved.is_ok()
     }
 
@@ -57,11 +54,7 @@ impl Population {
 
     /// A count may be below zero for the moment between another thread's change and its booking.
     fn of(&self, value: Value) -> &AtomicI64 {
-        let counts = if value.is_static() {
-            &self.fixed
-        } else {
-            &self.dynamic
-        };
+        let counts = if value.is_static() { &self.fixed } else { &self.dynamic };
         &counts.0[value.port().index()]
     }
 
@@ -79,11 +72,7 @@ impl Population {
     /// The port with the most dynamic entries; `own` if none has more than it.
     pub(super) fn fullest(&self, own: PortId) -> PortId {
         let most = |best: PortId, port: PortId| {
-            if self.dynamic_of(port) > self.dynamic_of(best) {
-                port
-            } else {
-                best
-            }
+            if self.dynamic_of(port) > self.dynamic_of(best) { port } else { best }
         };
         PortId::all().fold(own, most)
     }

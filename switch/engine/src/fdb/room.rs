@@ -52,9 +52,7 @@ impl Fdb {
             let hand = self.hand.0.fetch_add(1, Ordering::Relaxed);
             self.table.bucket(hand)
         });
-        let ended = near
-            .chain(far)
-            .find_map(|bucket| self.evict_from(bucket.slots(), fullest, now, held));
+        let ended = near.chain(far).find_map(|bucket| self.evict_from(bucket.slots(), fullest, now, held));
         ended.map(Claim::release).is_some()
     }
 
@@ -63,8 +61,8 @@ impl Fdb {
     fn claim(&self, probe: &Probe, value: Value, now: u32, held: &Held<'_>) -> Option<Claim<'_>> {
         let [primary, secondary] = self.table.both(probe);
         primary
-            .claim()
-            .or_else(|| secondary.claim())
+            .claim(probe)
+            .or_else(|| secondary.claim(probe))
             .or_else(|| self.displace_from(primary, held))
             .or_else(|| self.displace_from(secondary, held))
             .or_else(|| self.evict_for(value, [primary, secondary], now, held))
@@ -84,7 +82,7 @@ impl Fdb {
             if !slot.holds(key) {
                 return None;
             }
-            let copy = other.claim()?;
+            let copy = other.claim(&probe)?;
             self.stripes.count(&probe, Event::Displaced);
             Some(self.displace(key, slot, copy))
         })

@@ -51,11 +51,7 @@ impl Stripes {
     pub(super) fn try_lock(&self, probe: &Probe) -> Option<Held<'_>> {
         let stripe = self.of(probe);
         let free = stripe.lock.load(Ordering::Relaxed) == 0;
-        let taken = free
-            && stripe
-                .lock
-                .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok();
+        let taken = free && stripe.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok();
         taken.then_some(Held { stripe, owner: true })
     }
 

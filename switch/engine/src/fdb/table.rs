@@ -9,19 +9,14 @@ pub(super) const SLOTS: usize = 4;
 const EMPTY: u64 = 0;
 const CLAIMED: u64 = u64::MAX;
 
-const _: () = assert!(
-    EMPTY >> 48 == 0 && CLAIMED >> 48 == 0xffff,
-    "neither has a VID that a key can have"
-);
+const _: () = assert!(EMPTY >> 48 == 0 && CLAIMED >> 48 == 0xffff, "neither has a VID that a key can have");
 
 /// Four keys, then their four values.
 type Words = [AtomicU64; 2 * SLOTS];
 
-const _: () = assert!(loom_or(size_of::<Words>() == 64), "a bucket is a cache line");
+const BUCKET_BYTES: usize = 64;
 
-const fn loom_or(holds: bool) -> bool {
-    cfg!(loom) || holds
-}
+const _: () = assert!(cfg!(loom) || size_of::<Words>() == BUCKET_BYTES, "a bucket is a cache line");
 
 #[cfg(not(loom))]
 type Storage = pollux_cpu::ZeroedSlice<Words>;
@@ -45,13 +40,18 @@ impl Table {
         #[cfg(not(loom))]
         let storage = Storage::new(buckets);
         #[cfg(loom)]
-        let storage = (0..buckets)
-            .map(|_| std::array::from_fn(|_| AtomicU64::new(0)))
-            .collect();
-        Self {
-            hasher: Hasher::new(seed),
-            mask: buckets as u64 - 1,
-            buckets: storage,
+        let storage = (0..buckets).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect();
+        let table = Self { hasher: Hasher::new(seed), mask: buckets as u64 - 1, buckets: storage };
+        table.touch();
+        table
+    }
+
+    /// Writes to every page, so that the kernel finds and clears memory now and not when a worker
+    /// learns: that takes as long as hundreds of frames.
+    fn touch(&self) {
+        const PAGE_BYTES: usize = 4096;
+        for words in self.buckets.iter().step_by(PAGE_BYTES / BUCKET_BYTES) {
+            words[0].store(EMPTY, Ordering::Relaxed);
         }
     }
 
@@ -104,18 +104,23 @@ impl<'a> Bucket<'a> {
 
     #[inline(always)]
     pub(super) fn slot(self, number: usize) -> Slot<'a> {
-        Slot {
-            key: &self.0[number % SLOTS],
-            value: &self.0[SLOTS + number % SLOTS],
-        }
+        Slot { key: &self.0[number % SLOTS], value: &self.0[SLOTS + number % SLOTS] }
     }
 
     pub(super) fn slots(self) -> impl Iterator<Item = Slot<'a>> + Clone {
         (0..SLOTS).map(move |number| self.slot(number))
     }
 
+    /// The slot of the probe's key in its primary bucket. The slot that it would rather have is tried
+    /// first: in a table that isn't near full that branch is seldom wrong.
+    #[inline(always)]
+    pub(super) fn find_primary(self, probe: &Probe) -> Option<Slot<'a>> {
+        let first = self.slot(probe.slot());
+        if first.holds(probe.key) { Some(first) } else { self.find(probe.key) }
+    }
+
     /// The slot that holds `key`, if one does. Looks at all four without a branch: which of them
-    /// holds a key is as good as random, and a mispredicted branch costs more than the others' compare.
+    /// holds a key is as good as random, and a mispredicted branch costs more than all four compares.
     #[inline(always)]
     pub(super) fn find(self, key: FdbKey) -> Option<Slot<'a>> {
         let key = key.bits();
@@ -130,17 +135,10 @@ impl<'a> Bucket<'a> {
         self.slots().any(|slot| slot.key.load(Ordering::Relaxed) == EMPTY)
     }
 
-    /// Takes an empty slot, if there is one, so that no other thread does.
-    pub(super) fn claim(self) -> Option<Claim<'a>> {
-        self.slots().find_map(|slot| {
-            let empty = slot.key.load(Ordering::Relaxed) == EMPTY;
-            let claimed = empty
-                && slot
-                    .key
-                    .compare_exchange(EMPTY, CLAIMED, Ordering::AcqRel, Ordering::Relaxed)
-                    .is_ok();
-            claimed.then_some(Claim(slot))
-        })
+    /// Takes an empty slot, if there is one, so that no other thread does; the probe's own first.
+    pub(super) fn claim(self, probe: &Probe) -> Option<Claim<'a>> {
+        let own = self.slot(probe.slot());
+        own.claim().or_else(|| self.slots().find_map(Slot::claim))
     }
 }
 
@@ -162,6 +160,13 @@ impl<'a> Slot<'a> {
         Value::from_bits(self.value.load(Ordering::Acquire))
     }
 
+    fn claim(self) -> Option<Claim<'a>> {
+        let empty = self.key.load(Ordering::Relaxed) == EMPTY;
+        let claimed =
+            empty && self.key.compare_exchange(EMPTY, CLAIMED, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        claimed.then_some(Claim(self))
+    }
+
     /// Key and value, if the slot holds an entry that isn't on its way out.
     pub(super) fn entry(self) -> Option<(FdbKey, Value)> {
         let key = FdbKey::from_bits(self.key.load(Ordering::Acquire))?;
@@ -171,9 +176,7 @@ impl<'a> Slot<'a> {
 
     /// Changes the value if it still is `old`. Returns whether it was.
     pub(super) fn replace(self, old: Value, new: Value) -> bool {
-        self.value
-            .compare_exchange(old.bits(), new.bits(), Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        self.value.compare_exchange(old.bits(), new.bits(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Ends the entry if its value still is `old`; the slot is then the caller's. The caller holds
