@@ -9,14 +9,8 @@ const CURE: &str = "install libdpdk-dev 22.11 or newer (Debian 12: apt install l
 
 /// What is linked dynamically: the functions of the allowlist live in these. Drivers, and the ring that
 /// backs mempools, come from the distribution's plugin folder when EAL starts.
-const LIBRARIES: [&str; 6] = [
-    "rte_ethdev",
-    "rte_mbuf",
-    "rte_mempool",
-    "rte_net_vhost",
-    "rte_vhost",
-    "rte_eal",
-];
+const LIBRARIES: [&str; 6] =
+    ["rte_ethdev", "rte_mbuf", "rte_mempool", "rte_net_vhost", "rte_vhost", "rte_eal"];
 
 /// What is linked statically, dependents first.
 const ARCHIVES: [&str; 33] = [
@@ -60,23 +54,18 @@ const STATIC_DEPENDENCIES: [&str; 6] = ["rte_telemetry", "rte_kvargs", "pcap", "
 
 const FUNCTIONS: &[&str] = &[
     "shim_.*",
-    "rte_dev_name",
     "rte_dev_probe",
     "rte_dev_remove",
     "rte_eal_cleanup",
     "rte_eal_get_runtime_dir",
     "rte_eal_has_hugepages",
     "rte_eal_init",
-    "rte_eth_allmulticast_enable",
-    "rte_eth_dev_adjust_nb_rx_tx_desc",
     "rte_eth_dev_callback_register",
     "rte_eth_dev_callback_unregister",
     "rte_eth_dev_close",
     "rte_eth_dev_get_mtu",
     "rte_eth_dev_get_name_by_port",
-    "rte_eth_dev_get_port_by_name",
     "rte_eth_dev_info_get",
-    "rte_eth_dev_is_valid_port",
     "rte_eth_dev_rss_hash_conf_get",
     "rte_eth_dev_rss_reta_query",
     "rte_eth_dev_rss_reta_update",
@@ -111,10 +100,9 @@ const FUNCTIONS: &[&str] = &[
     "rte_thread_register",
     "rte_thread_unregister",
     "rte_version",
-    "rte_vhost_driver_disable_features",
-    "rte_vhost_driver_get_features",
+    "rte_vhost_driver_get_protocol_features",
+    "rte_vhost_driver_set_protocol_features",
     "rte_vhost_get_negotiated_features",
-    "rte_vhost_get_vring_num",
 ];
 
 const TYPES: &[&str] = &[
@@ -127,7 +115,6 @@ const TYPES: &[&str] = &[
     "rte_eth_xstat",
     "rte_eth_xstat_name",
     "rte_eth_vhost_queue_event",
-    "rte_ether_addr",
 ];
 
 /// Pointers to these are all that Rust ever holds; the first ones change between releases, the others
@@ -192,10 +179,7 @@ fn pkg_config_says(question: &str) -> Vec<String> {
         .ok()
         .filter(|output| output.status.success())
         .map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    text.unwrap_or_default()
-        .split_whitespace()
-        .map(str::to_owned)
-        .collect()
+    text.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 
 fn compile_shim(flags: &[String]) {
@@ -219,6 +203,7 @@ fn generate_bindings(flags: &[String], out: &Path) {
         .derive_default(true)
         .prepend_enum_name(false)
         .allowlist_var("SHIM_.*")
+        .allowlist_var("VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD")
         .allowlist_recursively(true)
         // Per-thread variables reach Rust through the shim.
         .blocklist_item("per_lcore__.*");
@@ -257,11 +242,7 @@ fn link(dpdk: &pkg_config::Library) {
         println!("cargo:rustc-link-lib=static:+whole-archive,-bundle={archive}");
     }
     for library in STATIC_DEPENDENCIES {
-        let kind = if library.starts_with("rte_") {
-            "static:+whole-archive,-bundle"
-        } else {
-            "dylib"
-        };
+        let kind = if library.starts_with("rte_") { "static:+whole-archive,-bundle" } else { "dylib" };
         println!("cargo:rustc-link-lib={kind}={library}");
     }
 }

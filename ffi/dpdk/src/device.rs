@@ -46,21 +46,22 @@ pub(crate) fn attach(eal: &Eal, devargs: &str, vhost: Option<Origin>) -> Result<
     let mut found = matching(&text);
     if found.is_empty() {
         // SAFETY: the text ends, and is copied.
-        check(CALL, devargs, unsafe { sys::rte_dev_probe(text.as_ptr()) })?;
+        let probed = check(CALL, devargs, unsafe { sys::rte_dev_probe(text.as_ptr()) });
+        probed.map_err(|error| match error.errno() {
+            // What EAL says to a name that begins like no driver's.
+            libc::EFAULT => Error::refused(CALL, devargs, libc::ENODEV, "no driver knows such a device"),
+            _ => error,
+        })?;
         found = matching(&text);
-    } else if found.iter().all(|port| claimed.contains(port)) {
+    } else if found.iter().all(|&port| is_claimed(&claimed, port)) {
         let message = "the device belongs to another port already";
         return Err(Error::refused(CALL, name, libc::EEXIST, message));
     }
-    let Some(number) = found.into_iter().find(|port| !claimed.contains(port)) else {
-        return Err(Error::refused(
-            CALL,
-            name,
-            libc::ENODEV,
-            "the device came up without a port",
-        ));
+    let Some(number) = found.into_iter().find(|&port| !is_claimed(&claimed, port)) else {
+        return Err(Error::refused(CALL, name, libc::ENODEV, "the device came up without a port"));
     };
-    claimed.push(number);
+    let device = crate::info::raw(number, name)?.device;
+    claimed.push(Claim { port: number, device: device.addr() });
     drop(claimed);
     Ok(Port::new(eal, number, vhost))
 }
@@ -68,18 +69,28 @@ pub(crate) fn attach(eal: &Eal, devargs: &str, vhost: Option<Origin>) -> Result<
 /// Closes a port and unplugs its device. The port must be stopped, with no queue out.
 pub(crate) fn close(eal: &Eal, number: u16, name: &str) {
     let mut claimed = eal.inner().claimed.lock().unwrap_or_else(PoisonError::into_inner);
-    let device = crate::info::raw(number, name).map(|info| info.device);
-    // SAFETY: takes any port number; the port is stopped and nobody polls it. Its number is dead from
-    // here on, and stays claimed until the device is gone, so that no new port is taken for it.
+    let device = crate::info::raw(number, name).map_or(std::ptr::null_mut(), |info| info.device);
+    // SAFETY: takes any port number; the port is stopped and nobody polls it.
     unsafe { sys::rte_eth_dev_close(number) };
-    if let Ok(device) = device
-        && !device.is_null()
-    {
-        // SAFETY: the device is the one the port was of; it outlives its ports and is unplugged by
-        // nobody else, as only the port's one owner closes it.
+    // The number stays claimed until the device is gone, so that no new port is taken for it.
+    let last = claimed.iter().all(|claim| claim.port == number || claim.device != device.addr());
+    if last && !device.is_null() {
+        // SAFETY: the device is the one the port was of. It outlives its ports, and nobody else unplugs
+        // it: that is left to its last port, and only a port's one owner closes it.
         unsafe { sys::rte_dev_remove(device) };
     }
-    claimed.retain(|&port| port != number);
+    claimed.retain(|claim| claim.port != number);
+}
+
+/// A port that a `Port` stands for.
+pub(crate) struct Claim {
+    port: u16,
+    /// The address of its device, to tell which ports share one.
+    device: usize,
+}
+
+fn is_claimed(claimed: &[Claim], port: u16) -> bool {
+    claimed.iter().any(|claim| claim.port == port)
 }
 
 /// The name of a port that is there.
@@ -92,9 +103,7 @@ pub(crate) fn name(number: u16) -> String {
         return format!("port {number}");
     }
     // SAFETY: the buffer was zero and is longer than any name, so the text ends.
-    unsafe { CStr::from_ptr(text.as_ptr()) }
-        .to_string_lossy()
-        .into_owned()
+    unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned()
 }
 
 /// The ports of the device that `devargs` describe.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dpdk_sys as sys;
 
+use crate::device::Claim;
 use crate::error::{Error, Result, c_string, last_errno};
 use crate::events::EventHub;
 use crate::log::{self, LogLevel, LogSink};
@@ -74,7 +75,7 @@ pub struct Eal(Arc<Inner>);
 pub(crate) struct Inner {
     runtime_dir: PathBuf,
     /// Ports that a `Port` stands for.
-    pub(crate) claimed: Mutex<Vec<u16>>,
+    pub(crate) claimed: Mutex<Vec<Claim>>,
     /// Pools without an owner whose mbufs may still be on their way.
     pub(crate) retired: Mutex<Vec<Retired>>,
     pub(crate) threads: thread::Registry,
@@ -127,10 +128,8 @@ impl Eal {
         thread::pin_to(cpu)?;
         log::install(options.log, options.log_level);
 
-        let mut pointers: Vec<*mut c_char> = arguments
-            .iter()
-            .map(|argument| argument.as_ptr().cast_mut())
-            .collect();
+        let mut pointers: Vec<*mut c_char> =
+            arguments.iter().map(|argument| argument.as_ptr().cast_mut()).collect();
         let count = pointers.len() as c_int;
         pointers.push(std::ptr::null_mut());
         // SAFETY: `count` strings and a closing null, as argv has them. getopt permutes the array,
@@ -161,9 +160,7 @@ impl Eal {
     /// The release that runs, as in "DPDK 22.11.11".
     pub fn version(&self) -> String {
         // SAFETY: rte_version returns a static string.
-        unsafe { CStr::from_ptr(sys::rte_version()) }
-            .to_string_lossy()
-            .into_owned()
+        unsafe { CStr::from_ptr(sys::rte_version()) }.to_string_lossy().into_owned()
     }
 
     /// The release whose headers this was built with: year, month and patch.
@@ -200,9 +197,7 @@ impl Eal {
 
 impl std::fmt::Debug for Eal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Eal")
-            .field("runtime_dir", &self.0.runtime_dir)
-            .finish_non_exhaustive()
+        f.debug_struct("Eal").field("runtime_dir", &self.0.runtime_dir).finish_non_exhaustive()
     }
 }
 
@@ -211,10 +206,7 @@ impl Drop for Inner {
         // Every pool's owner, port and registered thread held the environment, so none is left. What
         // may be left is an `Mbuf` in somebody's hands: its memory must stay, then, and so must all.
         let retired = std::mem::take(self.retired.get_mut().unwrap_or_else(PoisonError::into_inner));
-        let all_home = retired
-            .into_iter()
-            .map(Retired::free_last)
-            .fold(true, |all, free| all & free);
+        let all_home = retired.into_iter().map(Retired::free_last).fold(true, |all, free| all & free);
         if !all_home {
             self._arguments.drain(..).for_each(std::mem::forget);
             return;

@@ -13,7 +13,6 @@ pub struct Error {
     subject: String,
     errno: i32,
     message: String,
-    cure: Option<&'static str>,
 }
 
 /// What succeeds, or fails with an [`enum@Error`].
@@ -45,7 +44,7 @@ impl Error {
 
     /// What would cure it, where that is known.
     pub fn cure(&self) -> Option<&'static str> {
-        self.cure.or_else(|| known_cure(self.call, self.errno))
+        known_cure(self.call, self.errno)
     }
 
     /// Whether the device simply has no such operation, which is normal for many virtual devices.
@@ -58,13 +57,7 @@ impl Error {
             0 => "failed without saying why".to_owned(),
             _ => error_text(errno),
         };
-        Self {
-            call,
-            subject: subject.into(),
-            errno,
-            message,
-            cure: None,
-        }
+        Self { call, subject: subject.into(), errno, message }
     }
 
     pub(crate) fn refused(
@@ -73,18 +66,7 @@ impl Error {
         errno: i32,
         message: impl Into<String>,
     ) -> Self {
-        Self {
-            call,
-            subject: subject.into(),
-            errno,
-            message: message.into(),
-            cure: None,
-        }
-    }
-
-    pub(crate) fn with_cure(mut self, cure: &'static str) -> Self {
-        self.cure = Some(cure);
-        self
+        Self { call, subject: subject.into(), errno, message: message.into() }
     }
 }
 
@@ -103,6 +85,8 @@ fn known_cure(call: &str, errno: i32) -> Option<&'static str> {
         }
         ("rte_dev_probe", libc::EEXIST) => "give each device to one port only",
         ("rte_eth_dev_configure", libc::EINVAL) => "ask for fewer queues or a smaller MTU",
+        ("rte_eth_dev_set_mtu", libc::EBUSY) => "stop the port first",
+        ("rte_eth_dev_stop", libc::EBUSY) => "drop the port's queues first",
         ("rte_thread_register", libc::ENOMEM) => "start fewer threads",
         _ => return None,
     })
@@ -126,9 +110,7 @@ pub(crate) fn last_errno() -> i32 {
 fn error_text(errno: i32) -> String {
     // SAFETY: rte_strerror takes any number and returns a string that lives until the calling
     // thread's next call of it; it is copied at once.
-    unsafe { CStr::from_ptr(sys::rte_strerror(errno)) }
-        .to_string_lossy()
-        .into_owned()
+    unsafe { CStr::from_ptr(sys::rte_strerror(errno)) }.to_string_lossy().into_owned()
 }
 
 /// Copies a C string that may be null.
@@ -148,12 +130,7 @@ pub(crate) unsafe fn text_of(text: *const std::ffi::c_char) -> String {
 /// `text` for C; an octet of zero within it is an error, as DPDK would see only what is in front of it.
 pub(crate) fn c_string(call: &'static str, text: &str) -> Result<std::ffi::CString> {
     std::ffi::CString::new(text).map_err(|_| {
-        Error::refused(
-            call,
-            text.replace('\0', "\\0"),
-            libc::EINVAL,
-            "the text contains a zero octet",
-        )
+        Error::refused(call, text.replace('\0', "\\0"), libc::EINVAL, "the text contains a zero octet")
     })
 }
 
@@ -165,10 +142,7 @@ mod tests {
     fn names_call_thing_reason_and_cure() {
         let error = check("rte_dev_probe", "net_nul0", -libc::ENODEV).unwrap_err();
         let text = error.to_string();
-        assert!(
-            text.starts_with("rte_dev_probe: net_nul0: No such device ("),
-            "{text}"
-        );
+        assert!(text.starts_with("rte_dev_probe: net_nul0: No such device ("), "{text}");
         assert!(text.contains("vfio-pci"), "{text}");
         assert_eq!(check("rte_eth_dev_start", "port 0", 3), Ok(3));
     }

@@ -1,10 +1,10 @@
 //! What happens to ports without being asked: the link, a VM's queues, a device pulled out.
 //!
-//! DPDK calls back from threads of its own, the vhost library's while it holds that device's lock. So a
-//! callback sets bits and goes; whoever manages the ports is woken and looks.
+//! DPDK calls back from threads of its own, the vhost library's while it holds a device's locks. So a
+//! callback notes what it finds in atomics and goes; whoever manages the ports is woken and looks.
 
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +12,7 @@ use dpdk_sys as sys;
 
 use crate::Eal;
 use crate::link::Link;
+use crate::vhost_state::VhostState;
 
 /// Wake-ups that can wait; more are not needed, as the bits say what happened.
 const WAITING: usize = 256;
@@ -25,10 +26,7 @@ pub(crate) struct EventHub {
 impl EventHub {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = sync_channel(WAITING);
-        Self {
-            sender,
-            receiver: Mutex::new(Some(receiver)),
-        }
+        Self { sender, receiver: Mutex::new(Some(receiver)) }
     }
 }
 
@@ -59,71 +57,62 @@ impl Happened {
     }
 }
 
-/// A port's events. Readable from every thread at any time.
+/// A port's events. Readable from every thread at any time, the port's end included.
 pub struct PortEvents {
     port: u16,
-    vhost: bool,
     pending: AtomicU32,
     link_up: AtomicBool,
-    /// The vhost device, -1 for none. DPDK forgets it before it tells of the link's loss.
-    vid: AtomicI32,
+    vhost: Option<VhostState>,
     wake: SyncSender<u16>,
 }
 
 const LINK: u32 = 1;
 const QUEUES: u32 = 2;
 const REMOVED: u32 = 4;
-const KINDS: [(u32, u32); 3] = [
-    (sys::SHIM_EVENT_LINK, LINK),
-    (sys::SHIM_EVENT_QUEUE, QUEUES),
-    (sys::SHIM_EVENT_REMOVED, REMOVED),
-];
+const KINDS: [(u32, u32); 3] =
+    [(sys::SHIM_EVENT_LINK, LINK), (sys::SHIM_EVENT_QUEUE, QUEUES), (sys::SHIM_EVENT_REMOVED, REMOVED)];
 
 impl PortEvents {
-    /// Whether the link is up, as far as events told; for devices without link events, as it was when
-    /// [`refresh`](Self::refresh) last ran.
+    /// Whether the link is up, as far as events told. For devices without link events, as it was when
+    /// [`Port::link`](crate::Port::link) was last asked.
     #[inline]
     pub fn is_link_up(&self) -> bool {
-        self.link_up.load(Ordering::Relaxed)
+        self.link_up.load(Ordering::Acquire)
     }
 
     /// Takes what happened since the last call.
     pub fn take(&self) -> Happened {
         let bits = self.pending.swap(0, Ordering::AcqRel);
-        Happened {
-            link: bits & LINK != 0,
-            queues: bits & QUEUES != 0,
-            removed: bits & REMOVED != 0,
+        Happened { link: bits & LINK != 0, queues: bits & QUEUES != 0, removed: bits & REMOVED != 0 }
+    }
+
+    pub(crate) fn vhost(&self) -> Option<&VhostState> {
+        self.vhost.as_ref()
+    }
+
+    /// Asks the device for its link, and notes it. The port must be there.
+    pub(crate) fn note_link(&self) -> Link {
+        // Two threads may do this at once: whoever stores last has looked again since.
+        loop {
+            let link = Link::of(self.port);
+            self.link_up.store(link.up, Ordering::Release);
+            if Link::of(self.port).up == link.up {
+                return link;
+            }
         }
-    }
-
-    /// Asks the device for its link, and notes it.
-    pub fn refresh(&self) -> Link {
-        let link = Link::of(self.port);
-        self.note(link.up);
-        link
-    }
-
-    /// The vhost library's number of the connected front end, `None` without one.
-    pub(crate) fn vid(&self) -> Option<c_int> {
-        Some(self.vid.load(Ordering::Acquire)).filter(|&vid| vid >= 0)
-    }
-
-    fn note(&self, up: bool) {
-        if self.vhost {
-            let vid = match up {
-                // SAFETY: takes any number, and answers a negative one for ports it doesn't know.
-                true => unsafe { sys::rte_eth_vhost_get_vid_from_port_id(self.port) },
-                false => -1,
-            };
-            self.vid.store(vid, Ordering::Release);
-        }
-        self.link_up.store(up, Ordering::Release);
     }
 
     fn happened(&self, bit: u32) {
         if bit == LINK {
-            self.note(Link::of(self.port).up);
+            let link = self.note_link();
+            if let Some(vhost) = &self.vhost {
+                vhost.link_changed(self.port, link.up);
+            }
+        }
+        if bit == QUEUES
+            && let Some(vhost) = &self.vhost
+        {
+            vhost.queues_changed(self.port);
         }
         self.pending.fetch_or(bit, Ordering::AcqRel);
         // Full or nobody there: the bit stays, and the port is looked at with the next wake-up.
@@ -136,13 +125,12 @@ pub(crate) struct Subscription(Arc<PortEvents>);
 
 impl Subscription {
     /// Starts the calls for `port`. A kind of event that the device doesn't have is simply never told.
-    pub(crate) fn new(eal: &Eal, port: u16, vhost: bool) -> Self {
+    pub(crate) fn new(eal: &Eal, port: u16, vhost_queues: Option<u16>) -> Self {
         let events = Arc::new(PortEvents {
             port,
-            vhost,
             pending: AtomicU32::new(0),
             link_up: AtomicBool::new(false),
-            vid: AtomicI32::new(-1),
+            vhost: vhost_queues.map(VhostState::new),
             wake: eal.inner().events.sender.clone(),
         });
         let argument = Arc::as_ptr(&events).cast_mut().cast();

@@ -77,9 +77,7 @@ impl Frame for Mbuf {
     #[inline]
     fn set_tci(&mut self, tci: Tci) -> bool {
         let octets = self.head_mut().and_then(|head| head.get_mut(14..16));
-        octets
-            .map(|octets| octets.copy_from_slice(&tci.bits().to_be_bytes()))
-            .is_some()
+        octets.map(|octets| octets.copy_from_slice(&tci.bits().to_be_bytes())).is_some()
     }
 }
 
@@ -96,7 +94,7 @@ fn write_tag(first: Segment, tag: Tag) {
 #[inline(always)]
 fn header_changed(first: Segment, by: i64) {
     // What the device found out at reception (the kind of L2 header among it) no longer holds.
-    first.set_packet_type(0);
+    first.clear_packet_type();
     // The second cache line is touched only where a device was asked to finish the frame.
     if first.ol_flags() & sys::SHIM_MBUF_TX_OFFLOAD_MASK != 0 {
         const MASK: u64 = (1 << sys::SHIM_MBUF_L2_LEN_BITS) - 1;

@@ -55,7 +55,7 @@ pub struct DeviceInfo {
     pub rx_ring: RingLimits,
     /// Descriptors of a tx ring.
     pub tx_ring: RingLimits,
-    /// MTUs that the device claims to take.
+    /// MTUs that DPDK lets the device have.
     pub mtu: RangeInclusive<u16>,
     /// Octets of the longest frame that it can receive, check sequence included.
     pub max_rx_frame: u32,
@@ -101,7 +101,7 @@ impl DeviceInfo {
             max_tx_queues: raw.max_tx_queues,
             rx_ring: RingLimits::of(&raw.rx_desc_lim),
             tx_ring: RingLimits::of(&raw.tx_desc_lim),
-            mtu: raw.min_mtu..=raw.max_mtu,
+            mtu: raw.min_mtu..=highest_mtu(raw.max_mtu, raw.max_rx_pktlen),
             max_rx_frame: raw.max_rx_pktlen,
             min_rx_buffer: raw.min_rx_bufsize,
             rss: RssTypes::from_bits(raw.flow_type_rss_offloads),
@@ -126,6 +126,20 @@ impl DeviceInfo {
     }
 }
 
+/// The highest MTU that DPDK accepts: frames of `max_frame` octets less what the device adds to an MTU,
+/// which is the difference of the two where it names both.
+fn highest_mtu(max_mtu: u16, max_frame: u32) -> u16 {
+    const HEADER_AND_CRC: u32 = 18;
+    if max_mtu != u16::MAX && max_mtu != 0 {
+        return max_mtu;
+    }
+    let by_frame = max_frame.saturating_sub(HEADER_AND_CRC);
+    match by_frame {
+        0 => u16::MAX,
+        _ => u16::try_from(by_frame).unwrap_or(u16::MAX),
+    }
+}
+
 pub(crate) fn raw(port: u16, name: &str) -> Result<sys::rte_eth_dev_info> {
     let mut raw = sys::rte_eth_dev_info::default();
     // SAFETY: takes any port number, and writes into `raw` only.
@@ -136,30 +150,25 @@ pub(crate) fn raw(port: u16, name: &str) -> Result<sys::rte_eth_dev_info> {
 
 #[cfg(test)]
 mod tests {
-    use super::RingLimits;
+    use super::{RingLimits, highest_mtu};
+
+    #[test]
+    fn mtus_follow_the_longest_frame_where_the_device_names_none() {
+        // net_tap, net_vhost, net_ixgbe.
+        for (max_mtu, max_frame, highest) in
+            [(u16::MAX, 1522, 1504), (u16::MAX, u32::MAX, u16::MAX), (15854, 15872, 15854)]
+        {
+            assert_eq!(highest_mtu(max_mtu, max_frame), highest);
+        }
+    }
 
     #[test]
     fn rings_are_clamped_to_what_the_device_takes() {
-        let limits = RingLimits {
-            min: 64,
-            max: 4096,
-            align: 32,
-        };
-        for (asked, given) in [
-            (0, 64),
-            (64, 64),
-            (100, 128),
-            (4096, 4096),
-            (8192, 4096),
-            (u16::MAX, 4096),
-        ] {
+        let limits = RingLimits { min: 64, max: 4096, align: 32 };
+        for (asked, given) in [(0, 64), (64, 64), (100, 128), (4096, 4096), (8192, 4096), (u16::MAX, 4096)] {
             assert_eq!(limits.clamp(asked), given, "{asked}");
         }
-        let any = RingLimits {
-            min: 0,
-            max: u16::MAX,
-            align: 1,
-        };
+        let any = RingLimits { min: 0, max: u16::MAX, align: 1 };
         assert_eq!(any.clamp(4096), 4096);
     }
 }

@@ -28,6 +28,7 @@ mod shared_tx;
 mod stats;
 mod thread;
 mod vhost;
+mod vhost_state;
 
 pub use device::Device;
 pub use eal::{Eal, EalOptions, Pci};

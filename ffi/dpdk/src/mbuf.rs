@@ -116,7 +116,12 @@ impl Mbuf {
     pub fn copy(&self, pool: &Mempool) -> Option<Self> {
         // SAFETY: the frame is alive and so is the pool; a length of all ones means "to the end".
         let copy = unsafe { sys::rte_pktmbuf_copy(self.0.as_ptr(), pool.raw(), 0, u32::MAX) };
-        NonNull::new(copy).map(Self)
+        match NonNull::new(copy) {
+            Some(copy) => Some(Self(copy)),
+            // DPDK finds nothing to copy in an empty frame.
+            None if self.segment().pkt_len() == 0 => Self::new(pool),
+            None => None,
+        }
     }
 
     /// How many segments the frame lies in.
@@ -127,10 +132,7 @@ impl Mbuf {
 
     /// The frame's octets, segment by segment.
     pub fn segments(&self) -> Segments<'_> {
-        Segments {
-            next: Some(self.segment()),
-            _frame: PhantomData,
-        }
+        Segments { next: Some(self.segment()), _frame: PhantomData }
     }
 
     /// The frame's octets in one piece.
@@ -184,10 +186,7 @@ impl Mbuf {
 
 /// Writes octets behind a segment's data; they must fit. The frame's length is the caller's to set.
 fn fill(segment: Segment, octets: &[u8]) {
-    assert!(
-        octets.len() <= usize::from(segment.tailroom()),
-        "more octets than a segment has room for"
-    );
+    assert!(octets.len() <= usize::from(segment.tailroom()), "more octets than a segment has room for");
     // SAFETY: the target lies behind the data and within the buffer, as just asserted. The callers have
     // the frame to themselves, so `octets`, a borrow, can't lie in it.
     unsafe {

@@ -98,10 +98,7 @@ impl fmt::Display for Note {
             Self::Unsupported(what) => write!(f, "the device can't {what}"),
             Self::MtuNeedsStop => f.write_str("the MTU can change only while the port is stopped"),
             Self::ReadStatisticsEvery(seconds) => {
-                write!(
-                    f,
-                    "statistics overflow unless they are read every {seconds} seconds"
-                )
+                write!(f, "statistics overflow unless they are read every {seconds} seconds")
             }
         }
     }
@@ -127,37 +124,19 @@ impl Plan {
         let mut notes = Vec::new();
         let mut clamp = |what, asked: u16, given: u16| {
             if asked != given {
-                notes.push(Note::Clamped {
-                    what,
-                    asked: asked.into(),
-                    given: given.into(),
-                });
+                notes.push(Note::Clamped { what, asked: asked.into(), given: given.into() });
             }
             given
         };
 
         let mut config = asked.clone();
         let within = |n: u16, max: u16| n.clamp(1, max.max(1));
-        config.rx_queues = clamp(
-            "rx_queues",
-            asked.rx_queues,
-            within(asked.rx_queues, info.max_rx_queues),
-        );
-        config.tx_queues = clamp(
-            "tx_queues",
-            asked.tx_queues,
-            within(asked.tx_queues, info.max_tx_queues),
-        );
+        config.rx_queues = clamp("rx_queues", asked.rx_queues, within(asked.rx_queues, info.max_rx_queues));
+        config.tx_queues = clamp("tx_queues", asked.tx_queues, within(asked.tx_queues, info.max_tx_queues));
         let ring = |limits: crate::RingLimits, asked: u16| limits.clamp(asked.min(quirks.max_ring));
         config.rx_ring = clamp("rx_ring", asked.rx_ring, ring(info.rx_ring, asked.rx_ring));
         config.tx_ring = clamp("tx_ring", asked.tx_ring, ring(info.tx_ring, asked.tx_ring));
-        // Drivers that don't care leave one or both ends at 0.
-        let highest = if *info.mtu.end() == 0 {
-            u16::MAX
-        } else {
-            *info.mtu.end()
-        };
-        let mtu = asked.mtu.max(*info.mtu.start()).min(highest);
+        let mtu = asked.mtu.max(*info.mtu.start()).min(*info.mtu.end());
         config.mtu = clamp("mtu", asked.mtu, mtu);
 
         config.rss = RssTypes::NONE;
@@ -199,28 +178,14 @@ impl Plan {
         if quirks.read_statistics_every > 0 {
             notes.push(Note::ReadStatisticsEvery(quirks.read_statistics_every));
         }
-        Self {
-            config,
-            notes,
-            rx_offloads,
-            tx_offloads,
-            drop_when_full,
-        }
+        Self { config, notes, rx_offloads, tx_offloads, drop_when_full }
     }
 }
 
 /// The kinds of which the device can do no part at all.
 fn missing_kinds(asked: RssTypes, can: RssTypes) -> RssTypes {
-    let kinds = [
-        RssTypes::IP,
-        RssTypes::TCP,
-        RssTypes::UDP,
-        RssTypes::VLAN,
-        RssTypes::MAC,
-        RssTypes::L2_PAYLOAD,
-    ];
-    let missing = kinds
-        .into_iter()
-        .filter(|&kind| (asked & kind) == kind && (can & kind).is_empty());
+    let kinds =
+        [RssTypes::IP, RssTypes::TCP, RssTypes::UDP, RssTypes::VLAN, RssTypes::MAC, RssTypes::L2_PAYLOAD];
+    let missing = kinds.into_iter().filter(|&kind| (asked & kind) == kind && (can & kind).is_empty());
     missing.fold(RssTypes::NONE, |all, kind| all | kind)
 }

@@ -85,17 +85,9 @@ impl Mempool {
                 Self::bytes_for(options.mbufs, options.data_room).div_ceil(1 << 20),
             )
         };
-        let Some(room) = options
-            .data_room
-            .checked_add(Self::HEADROOM)
-            .filter(|_| options.data_room >= 64)
+        let Some(room) = options.data_room.checked_add(Self::HEADROOM).filter(|_| options.data_room >= 64)
         else {
-            return Err(Error::refused(
-                CALL,
-                subject(),
-                libc::EINVAL,
-                "the data room is 64 to 65407 octets",
-            ));
+            return Err(Error::refused(CALL, subject(), libc::EINVAL, "the data room is 64 to 65407 octets"));
         };
         if options.cache > Self::MAX_CACHE || u64::from(options.cache) * 3 > u64::from(options.mbufs) * 2 {
             let message = "the cache is at most 512 and two thirds of the pool";
@@ -175,16 +167,8 @@ impl fmt::Debug for Mempool {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let mut retired = self
-            .eal
-            .inner()
-            .retired
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        retired.push(Retired {
-            pool: self.pool,
-            home_since: None,
-        });
+        let mut retired = self.eal.inner().retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.push(Retired { pool: self.pool, home_since: None });
         drop(retired);
         self.eal.reclaim();
     }
@@ -238,11 +222,7 @@ impl Eal {
     /// how many such pools must wait: for mbufs that are out, or for a registered thread to
     /// [`pass`](crate::RegisteredThread::pass). Making and dropping pools does this too.
     pub fn reclaim(&self) -> usize {
-        let mut retired = self
-            .inner()
-            .retired
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut retired = self.inner().retired.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting: Vec<_> = retired.drain(..).filter_map(|pool| pool.try_free(self)).collect();
         *retired = waiting;
         retired.len()

@@ -1,6 +1,8 @@
 //! A port, from attaching to closing.
 
+use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +17,7 @@ use crate::plan::{Note, Plan, PortConfig};
 use crate::queue::{RxQueue, TxQueue};
 use crate::rss::RssTypes;
 use crate::stats::{self, PortStats};
-use crate::vhost::Vhost;
+use crate::vhost::{self, Vhost};
 use crate::{Eal, Mempool};
 
 /// The state of a [`Port`] that moves no frames.
@@ -31,10 +33,14 @@ pub struct Started {
 
 /// A device that DPDK drives. `S` is [`Stopped`] or [`Started`].
 ///
-/// Dropping it closes the device, unless queues are still out: then the last of them does.
+/// Dropping it closes the device, unless queues are still out: then the last of them does. A port can be
+/// given to another thread, but not be used by two at once; its [`events`](Port::events), its
+/// [`vhost`](Port::vhost) side and its queues have lives of their own.
 pub struct Port<S> {
     inner: Arc<Inner>,
     state: S,
+    /// DPDK's functions on a port may be called from any thread, but not from two at once.
+    _not_sync: PhantomData<Cell<()>>,
 }
 
 /// A started port's queues.
@@ -106,10 +112,7 @@ impl Drop for Inner {
         // The calls end while DPDK still knows the port.
         self.events = None;
         device::close(&self.eal, self.number, &self.name);
-        self.pools
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.pools.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         self.eal.reclaim();
     }
 }
@@ -135,9 +138,9 @@ impl<S> Port<S> {
         DeviceInfo::of(self.inner.number, &self.inner.name)
     }
 
-    /// The link as the device sees it now.
+    /// The link as the device sees it now. [`PortEvents::is_link_up`] knows of it from then on.
     pub fn link(&self) -> Link {
-        Link::of(self.inner.number)
+        self.events().note_link()
     }
 
     /// What happens to the port.
@@ -224,30 +227,26 @@ impl<S> Port<S> {
     /// The device failed, or is gone.
     pub fn set_link(&mut self, up: bool) -> Result<bool> {
         let number = self.inner.number;
-        // SAFETY: both take any port number.
-        let (call, ret) = match up {
-            true => ("rte_eth_dev_set_link_up", unsafe {
-                sys::rte_eth_dev_set_link_up(number)
-            }),
-            false => ("rte_eth_dev_set_link_down", unsafe {
-                sys::rte_eth_dev_set_link_down(number)
-            }),
+        let (call, ret) = if up {
+            // SAFETY: takes any port number.
+            ("rte_eth_dev_set_link_up", unsafe { sys::rte_eth_dev_set_link_up(number) })
+        } else {
+            // SAFETY: takes any port number.
+            ("rte_eth_dev_set_link_down", unsafe { sys::rte_eth_dev_set_link_down(number) })
         };
         where_supported(check(call, &self.inner.name, ret))
     }
 
     fn change<T>(self, state: T) -> Port<T> {
-        Port {
-            inner: self.inner,
-            state,
-        }
+        Port { inner: self.inner, state, _not_sync: PhantomData }
     }
 }
 
 impl Port<Stopped> {
-    pub(crate) fn new(eal: &Eal, number: u16, vhost: Option<crate::vhost::Origin>) -> Self {
-        let events = Subscription::new(eal, number, vhost.is_some());
-        let vhost = vhost.map(|origin| Vhost::new(number, origin, events.events().clone()));
+    pub(crate) fn new(eal: &Eal, number: u16, vhost: Option<vhost::Origin>) -> Self {
+        let queues = vhost.as_ref().map(|origin| origin.queues);
+        let events = Subscription::new(eal, number, queues);
+        let vhost = vhost.map(|origin| Vhost::new(origin, events.events().clone()));
         Self {
             inner: Arc::new(Inner {
                 number,
@@ -260,6 +259,7 @@ impl Port<Stopped> {
                 eal: eal.clone(),
             }),
             state: Stopped(()),
+            _not_sync: PhantomData,
         }
     }
 
@@ -272,7 +272,7 @@ impl Port<Stopped> {
         Ok(Plan::new(&self.info()?, config, data_room))
     }
 
-    /// Configures the device as far as it can do what `config` asks (see [`Started::plan`] for what it
+    /// Configures the device as far as it can do what `config` asks (see [`setup`](Port::setup) for what it
     /// became), and starts it. Rx queue `i` takes its mbufs from `pools[i % pools.len()]`.
     ///
     /// # Errors
@@ -287,9 +287,11 @@ impl Port<Stopped> {
             Ok(plan) => {
                 self.inner.started.store(true, Ordering::Release);
                 let port = self.change(Started { plan, taken: false });
-                port.inner.events.iter().for_each(|events| {
-                    events.events().refresh();
-                });
+                let events = port.events();
+                events.note_link();
+                if let Some(vhost) = events.vhost() {
+                    vhost.port_started(port.number());
+                }
                 Ok(port)
             }
             Err(error) => Err(Box::new(Refused { port: self, error })),
@@ -300,12 +302,7 @@ impl Port<Stopped> {
         let (number, name) = (self.inner.number, self.inner.name.as_str());
         let Some(smallest) = pools.iter().map(Mempool::data_room).min() else {
             let message = "rx queues need a pool to take mbufs from";
-            return Err(Error::refused(
-                "rte_eth_rx_queue_setup",
-                name,
-                libc::EINVAL,
-                message,
-            ));
+            return Err(Error::refused("rte_eth_rx_queue_setup", name, libc::EINVAL, message));
         };
         let info = self.info()?;
         let mut plan = Plan::new(&info, config, smallest);
@@ -314,11 +311,7 @@ impl Port<Stopped> {
             rx_queues: config.rx_queues,
             tx_queues: config.tx_queues,
             mtu: config.mtu.into(),
-            mq_mode: if config.rss.is_empty() {
-                sys::SHIM_MQ_RX_NONE
-            } else {
-                sys::SHIM_MQ_RX_RSS
-            },
+            mq_mode: if config.rss.is_empty() { sys::SHIM_MQ_RX_NONE } else { sys::SHIM_MQ_RX_RSS },
             rx_offloads: plan.rx_offloads,
             tx_offloads: plan.tx_offloads,
             rss_types: config.rss.bits(),
@@ -328,6 +321,9 @@ impl Port<Stopped> {
         // SAFETY: takes any port number and reads `conf` only. The port is stopped and no queue is out.
         let ret = unsafe { sys::shim_port_configure(number, &conf) };
         check("rte_eth_dev_configure", name, ret)?;
+        if let Some(vhost) = &self.inner.vhost {
+            vhost::harden(vhost.socket())?;
+        }
 
         let socket = info.socket.unwrap_or(u32::MAX);
         // The device takes from these pools until it is closed or set up anew.
@@ -361,17 +357,13 @@ impl Port<Stopped> {
         }
         drop(before);
         if !set_mtu(number, name, config.mtu)? {
-            plan.notes
-                .push(Note::Unsupported("set an MTU; frames of any length may come"));
+            plan.notes.push(Note::Unsupported("set an MTU; frames of any length may come"));
         }
         // SAFETY: takes any port number; the port is configured.
-        check("rte_eth_dev_start", name, unsafe {
-            sys::rte_eth_dev_start(number)
-        })?;
+        check("rte_eth_dev_start", name, unsafe { sys::rte_eth_dev_start(number) })?;
         if plan.config.promiscuous && !set_promiscuous(number, name, true).unwrap_or(false) {
-            plan.notes.push(Note::Unsupported(
-                "be made promiscuous; frames for other addresses may not come",
-            ));
+            plan.notes
+                .push(Note::Unsupported("be made promiscuous; frames for other addresses may not come"));
         }
         Ok(plan)
     }
@@ -382,7 +374,7 @@ impl Port<Stopped> {
 
 impl Port<Started> {
     /// What the port became, and what a person should know about it.
-    pub fn plan(&self) -> &Plan {
+    pub fn setup(&self) -> &Plan {
         &self.state.plan
     }
 
@@ -394,31 +386,18 @@ impl Port<Started> {
     pub fn take_queues(&mut self) -> Result<Queues> {
         if self.state.taken {
             let message = "the port's queues were taken before; each has one owner";
-            return Err(Error::refused(
-                "take_queues",
-                &self.inner.name,
-                libc::EBUSY,
-                message,
-            ));
+            return Err(Error::refused("take_queues", &self.inner.name, libc::EBUSY, message));
         }
         self.state.taken = true;
         let config = &self.state.plan.config;
-        let mut out = self
-            .inner
-            .queues_out
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut out = self.inner.queues_out.lock().unwrap_or_else(PoisonError::into_inner);
         out.extend((0..config.rx_queues).map(|queue| (Direction::Rx, queue)));
         out.extend((0..config.tx_queues).map(|queue| (Direction::Tx, queue)));
         drop(out);
         let port = &self.inner;
         Ok(Queues {
-            rx: (0..config.rx_queues)
-                .map(|queue| RxQueue::new(port.clone(), queue))
-                .collect(),
-            tx: (0..config.tx_queues)
-                .map(|queue| TxQueue::new(port.clone(), queue))
-                .collect(),
+            rx: (0..config.rx_queues).map(|queue| RxQueue::new(port.clone(), queue)).collect(),
+            tx: (0..config.tx_queues).map(|queue| TxQueue::new(port.clone(), queue)).collect(),
         })
     }
 
@@ -428,26 +407,13 @@ impl Port<Started> {
     ///
     /// Queues that are still out, by name; a device that fails. The port comes back started.
     pub fn stop(self) -> Result<Port<Stopped>, Box<Refused<Started>>> {
-        let out = self
-            .inner
-            .queues_out
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let out = self.inner.queues_out.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let result = if out.is_empty() {
             self.inner.stop()
         } else {
-            let names: Vec<_> = out
-                .iter()
-                .map(|(direction, queue)| format!("{direction} {queue}"))
-                .collect();
+            let names: Vec<_> = out.iter().map(|(direction, queue)| format!("{direction} {queue}")).collect();
             let message = format!("queues are still in use: {}", names.join(", "));
-            Err(Error::refused(
-                "rte_eth_dev_stop",
-                &self.inner.name,
-                libc::EBUSY,
-                message,
-            ))
+            Err(Error::refused("rte_eth_dev_stop", &self.inner.name, libc::EBUSY, message))
         };
         match result {
             Ok(()) => Ok(self.change(Stopped(()))),
@@ -527,10 +493,7 @@ fn reta_groups(size: u16) -> Vec<sys::rte_eth_rss_reta_entry64> {
     (0..size.div_ceil(group))
         .map(|i| {
             let entries = (size - i * group).min(group);
-            sys::rte_eth_rss_reta_entry64 {
-                mask: u64::MAX >> (group - entries),
-                ..Default::default()
-            }
+            sys::rte_eth_rss_reta_entry64 { mask: u64::MAX >> (group - entries), ..Default::default() }
         })
         .collect()
 }
@@ -545,20 +508,16 @@ fn burst_mode(ret: i32, mode: &sys::rte_eth_burst_mode) -> String {
 
 fn set_mtu(number: u16, name: &str, mtu: u16) -> Result<bool> {
     // SAFETY: takes any numbers.
-    where_supported(check("rte_eth_dev_set_mtu", name, unsafe {
-        sys::rte_eth_dev_set_mtu(number, mtu)
-    }))
+    where_supported(check("rte_eth_dev_set_mtu", name, unsafe { sys::rte_eth_dev_set_mtu(number, mtu) }))
 }
 
 fn set_promiscuous(number: u16, name: &str, on: bool) -> Result<bool> {
-    // SAFETY: both take any port number.
-    let (call, ret) = match on {
-        true => ("rte_eth_promiscuous_enable", unsafe {
-            sys::rte_eth_promiscuous_enable(number)
-        }),
-        false => ("rte_eth_promiscuous_disable", unsafe {
-            sys::rte_eth_promiscuous_disable(number)
-        }),
+    let (call, ret) = if on {
+        // SAFETY: takes any port number.
+        ("rte_eth_promiscuous_enable", unsafe { sys::rte_eth_promiscuous_enable(number) })
+    } else {
+        // SAFETY: takes any port number.
+        ("rte_eth_promiscuous_disable", unsafe { sys::rte_eth_promiscuous_disable(number) })
     };
     where_supported(check(call, name, ret))
 }

@@ -71,11 +71,7 @@ impl RxQueue {
         Self {
             port: port.number(),
             queue,
-            lease: Lease {
-                port,
-                direction: Direction::Rx,
-                queue,
-            },
+            lease: Lease { port, direction: Direction::Rx, queue },
             _not_sync: PhantomData,
         }
     }
@@ -119,11 +115,7 @@ impl TxQueue {
         Self {
             port: port.number(),
             queue,
-            lease: Lease {
-                port,
-                direction: Direction::Tx,
-                queue,
-            },
+            lease: Lease { port, direction: Direction::Tx, queue },
             _not_sync: PhantomData,
         }
     }

@@ -43,38 +43,11 @@ const KNOWN: [Quirks; 7] = [
         read_statistics_every: 240,
         ..NONE
     },
-    Quirks {
-        driver: "net_i40e",
-        tx_offloads_are_slow: true,
-        max_ring: 4096,
-        mtu_needs_stop: true,
-        ..NONE
-    },
-    Quirks {
-        driver: "net_ice",
-        tx_offloads_are_slow: true,
-        max_ring: 4096,
-        mtu_needs_stop: true,
-        ..NONE
-    },
-    Quirks {
-        driver: "net_iavf",
-        tx_offloads_are_slow: true,
-        max_ring: 4096,
-        mtu_needs_stop: true,
-        ..NONE
-    },
-    Quirks {
-        driver: "net_e1000_igb",
-        drop_when_full: true,
-        max_ring: 4096,
-        ..NONE
-    },
-    Quirks {
-        driver: "net_e1000_em",
-        max_ring: 4096,
-        ..NONE
-    },
+    Quirks { driver: "net_i40e", tx_offloads_are_slow: true, max_ring: 4096, mtu_needs_stop: true, ..NONE },
+    Quirks { driver: "net_ice", tx_offloads_are_slow: true, max_ring: 4096, mtu_needs_stop: true, ..NONE },
+    Quirks { driver: "net_iavf", tx_offloads_are_slow: true, max_ring: 4096, mtu_needs_stop: true, ..NONE },
+    Quirks { driver: "net_e1000_igb", drop_when_full: true, max_ring: 4096, ..NONE },
+    Quirks { driver: "net_e1000_em", max_ring: 4096, ..NONE },
 ];
 
 /// What is known about `driver`.

@@ -12,7 +12,7 @@ use dpdk_sys as sys;
 pub(crate) struct Segment(NonNull<sys::rte_mbuf>);
 
 macro_rules! fields {
-    ($($get:ident $set:ident $offset:ident $type:ty;)*) => {
+    ($($get:ident $($set:ident)? = $offset:ident: $type:ty;)*) => {
         $(
             #[inline(always)]
             pub(crate) fn $get(self) -> $type {
@@ -21,12 +21,13 @@ macro_rules! fields {
                 unsafe { self.0.as_ptr().byte_add(sys::$offset as usize).cast::<$type>().read() }
             }
 
-            #[inline(always)]
-            #[allow(dead_code)]
-            pub(crate) fn $set(self, value: $type) {
-                // SAFETY: as for reading; the right to write is in `new`'s contract too.
-                unsafe { self.0.as_ptr().byte_add(sys::$offset as usize).cast::<$type>().write(value) }
-            }
+            $(
+                #[inline(always)]
+                pub(crate) fn $set(self, value: $type) {
+                    // SAFETY: as for reading; the right to write is in `new`'s contract too.
+                    unsafe { self.0.as_ptr().byte_add(sys::$offset as usize).cast::<$type>().write(value) }
+                }
+            )?
         )*
     };
 }
@@ -42,18 +43,26 @@ impl Segment {
     }
 
     fields! {
-        buf_addr set_buf_addr SHIM_MBUF_BUF_ADDR *mut u8;
-        data_off set_data_off SHIM_MBUF_DATA_OFF u16;
-        nb_segs set_nb_segs SHIM_MBUF_NB_SEGS u16;
-        port set_port SHIM_MBUF_PORT u16;
-        ol_flags set_ol_flags SHIM_MBUF_OL_FLAGS u64;
-        packet_type set_packet_type SHIM_MBUF_PACKET_TYPE u32;
-        pkt_len set_pkt_len SHIM_MBUF_PKT_LEN u32;
-        data_len set_data_len SHIM_MBUF_DATA_LEN u16;
-        rss_hash set_rss_hash SHIM_MBUF_RSS u32;
-        buf_len set_buf_len SHIM_MBUF_BUF_LEN u16;
-        next_raw set_next_raw SHIM_MBUF_NEXT *mut sys::rte_mbuf;
-        tx_offload set_tx_offload SHIM_MBUF_TX_OFFLOAD u64;
+        buf_addr = SHIM_MBUF_BUF_ADDR: *mut u8;
+        data_off set_data_off = SHIM_MBUF_DATA_OFF: u16;
+        nb_segs set_nb_segs = SHIM_MBUF_NB_SEGS: u16;
+        ol_flags = SHIM_MBUF_OL_FLAGS: u64;
+        pkt_len set_pkt_len = SHIM_MBUF_PKT_LEN: u32;
+        data_len set_data_len = SHIM_MBUF_DATA_LEN: u16;
+        rss_hash = SHIM_MBUF_RSS: u32;
+        buf_len = SHIM_MBUF_BUF_LEN: u16;
+        next_raw set_next_raw = SHIM_MBUF_NEXT: *mut sys::rte_mbuf;
+        tx_offload set_tx_offload = SHIM_MBUF_TX_OFFLOAD: u64;
+    }
+
+    /// Forgets what the device found out about the frame's headers.
+    #[inline(always)]
+    pub(crate) fn clear_packet_type(self) {
+        // SAFETY: the segment is alive and the caller may write; a u32 lies there.
+        unsafe {
+            let place = self.0.as_ptr().byte_add(sys::SHIM_MBUF_PACKET_TYPE as usize);
+            place.cast::<u32>().write(0);
+        }
     }
 
     #[inline(always)]
@@ -81,9 +90,7 @@ impl Segment {
     }
 
     pub(crate) fn last(self) -> Self {
-        std::iter::successors(Some(self), |segment| segment.next())
-            .last()
-            .unwrap_or(self)
+        std::iter::successors(Some(self), |segment| segment.next()).last().unwrap_or(self)
     }
 
     /// Whether nobody else can reach the segment's data.

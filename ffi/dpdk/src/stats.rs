@@ -30,9 +30,7 @@ pub struct PortStats {
 pub(crate) fn read(port: u16, name: &str) -> Result<PortStats> {
     let mut raw = sys::rte_eth_stats::default();
     // SAFETY: takes any port number, and writes into `raw` only.
-    check("rte_eth_stats_get", name, unsafe {
-        sys::rte_eth_stats_get(port, &mut raw)
-    })?;
+    check("rte_eth_stats_get", name, unsafe { sys::rte_eth_stats_get(port, &mut raw) })?;
     Ok(PortStats {
         rx_packets: raw.ipackets,
         tx_packets: raw.opackets,
@@ -47,13 +45,9 @@ pub(crate) fn read(port: u16, name: &str) -> Result<PortStats> {
 
 pub(crate) fn reset(port: u16, name: &str) -> Result<()> {
     // SAFETY: takes any port number.
-    check("rte_eth_stats_reset", name, unsafe {
-        sys::rte_eth_stats_reset(port)
-    })?;
+    check("rte_eth_stats_reset", name, unsafe { sys::rte_eth_stats_reset(port) })?;
     // SAFETY: takes any port number.
-    let extended = check("rte_eth_xstats_reset", name, unsafe {
-        sys::rte_eth_xstats_reset(port)
-    });
+    let extended = check("rte_eth_xstats_reset", name, unsafe { sys::rte_eth_xstats_reset(port) });
     match extended {
         Err(error) if !error.is_unsupported() => Err(error),
         _ => Ok(()),

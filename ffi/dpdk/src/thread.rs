@@ -72,31 +72,17 @@ impl Eal {
         };
         // SAFETY: reads a variable of the calling thread.
         if unsafe { sys::shim_lcore_id() } != u32::MAX {
-            return Err(Error::refused(
-                CALL,
-                name(),
-                libc::EALREADY,
-                "the thread is registered already",
-            ));
+            return Err(Error::refused(CALL, name(), libc::EALREADY, "the thread is registered already"));
         }
         // SAFETY: EAL is initialised, as `self` shows, and this thread has no lcore id yet.
         if unsafe { sys::rte_thread_register() } < 0 {
             return Err(Error::from_errno(CALL, name(), last_errno()));
         }
         let progress = Arc::new(Progress::default());
-        let mut threads = self
-            .inner()
-            .threads
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut threads = self.inner().threads.0.lock().unwrap_or_else(PoisonError::into_inner);
         threads.push(progress.clone());
         drop(threads);
-        Ok(RegisteredThread {
-            eal: self.clone(),
-            progress,
-            _not_send: PhantomData,
-        })
+        Ok(RegisteredThread { eal: self.clone(), progress, _not_send: PhantomData })
     }
 }
 
@@ -106,9 +92,7 @@ impl RegisteredThread {
     #[inline]
     pub fn pass(&self) {
         let passes = self.progress.passes.load(Ordering::Relaxed);
-        self.progress
-            .passes
-            .store(passes.wrapping_add(1), Ordering::Release);
+        self.progress.passes.store(passes.wrapping_add(1), Ordering::Release);
     }
 
     /// The number that DPDK knows the thread by, below 128.
@@ -149,12 +133,7 @@ pub(crate) fn pin_to(cpu: usize) -> Result<()> {
     const CALL: &str = "sched_setaffinity";
     let subject = format!("CPU {cpu}");
     if cpu >= libc::CPU_SETSIZE as usize {
-        return Err(Error::refused(
-            CALL,
-            subject,
-            libc::EINVAL,
-            "there is no such processor",
-        ));
+        return Err(Error::refused(CALL, subject, libc::EINVAL, "there is no such processor"));
     }
     let mut set = empty_set();
     // SAFETY: sets a bit of the set; the number is below CPU_SETSIZE.

@@ -29,10 +29,7 @@ pub fn pool(eal: &Eal) -> Mempool {
 /// Octets that tell their place, under a header that says so.
 pub fn frame(len: usize) -> Vec<u8> {
     let mut octets: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
-    for (octet, value) in octets
-        .iter_mut()
-        .zip([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x12, 0x34])
-    {
+    for (octet, value) in octets.iter_mut().zip([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x12, 0x34]) {
         *octet = value;
     }
     octets
@@ -42,10 +39,7 @@ pub fn frame(len: usize) -> Vec<u8> {
 pub fn wait(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(
-            start.elapsed() < Duration::from_secs(10),
-            "waited in vain for {what}"
-        );
+        assert!(start.elapsed() < Duration::from_secs(10), "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
