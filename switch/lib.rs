@@ -1,2 +1,9 @@
-//! The switch.
+//! Pollux: a poll-mode Ethernet switch.
+//!
+//! [`control`] starts, watches and stops a switch; its workers take frames through
+//! [`pollux_engine`]'s data path over DPDK devices; [`cli`] is what a person types.
 #![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod control;
+mod worker;

@@ -1,4 +1,8 @@
 //! The binary.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pollux::cli::main()
+}

@@ -1,0 +1,58 @@
+# `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+CARGO ?= cargo
+POLLUX := target/release/pollux
+
+.PHONY: help demo test release fmt lint doc loom sanitize bench-micro bench-peers test-nic clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## The switch at work: two hosts, then two vhost-user ports; no NIC, no hugepages, no file
+	@scripts/setup.sh demo
+	@$(CARGO) build --release --bin pollux
+	@$(POLLUX) demo
+
+release: ## The binary, optimised, in target/release
+	@scripts/setup.sh build
+	$(CARGO) build --release --bin pollux
+
+test: ## Every test but the ones with guests: unit, property, model, loom, sanitizers, end to end
+	@scripts/setup.sh test
+	@scripts/test.sh
+
+loom: ## The FDB's publication protocol under every interleaving
+	RUSTFLAGS="--cfg loom" $(CARGO) test --release -p pollux-engine --lib --target-dir target/loom fdb::
+
+sanitize: ## The relay under AddressSanitizer and ThreadSanitizer (needs a nightly toolchain)
+	@scripts/sanitize.sh
+
+fmt: ## Formats everything
+	$(CARGO) fmt --all
+
+lint: ## What CI refuses: format, clippy, licences and sources, documentation warnings
+	@scripts/setup.sh build lint
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) deny check licenses bans sources
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+doc: ## The API documentation, in target/doc
+	@scripts/setup.sh build
+	$(CARGO) doc --workspace --no-deps
+
+bench-micro: ## Cycles a packet of each stage and of the FDB
+	@scripts/setup.sh build
+	$(CARGO) bench -p pollux-engine
+
+bench-peers: release ## Pollux beside testpmd and Open vSwitch, in the same run
+	@scripts/setup.sh peers
+	$(POLLUX) bench peers
+
+test-nic: release ## A guest with emulated Intel NICs behind an IOMMU, and Pollux on them
+	@scripts/setup.sh nic
+	tests/nic/run $(POLLUX)
+
+clean: ## Removes what was built
+	$(CARGO) clean

@@ -1,0 +1,67 @@
+//! The command line: `pollux run`, `check`, `demo`, `bench`.
+
+mod check;
+mod file;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Where the file is unless told otherwise.
+const DEFAULT_CONFIG: &str = "/etc/pollux/pollux.toml";
+
+/// A poll-mode Ethernet switch for hosts that run virtual machines.
+#[derive(Debug, Parser)]
+#[command(name = "pollux", version = env!("POLLUX_VERSION"), arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed at run time, 2 the input is wrong, 3 the host lacks something.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the switch until SIGINT or SIGTERM; a second one ends it at once
+    Run(run::RunArguments),
+    /// Validates a file and the host, touching neither: every fault at once
+    Check(FileArguments),
+}
+
+/// Which file.
+#[derive(Debug, clap::Args)]
+struct FileArguments {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+}
+
+/// How a command ended. The numbers are the process's exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Outcome {
+    Done = 0,
+    Failed = 1,
+    BadInput = 2,
+    HostLacks = 3,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(outcome as u8)
+    }
+}
+
+/// Runs the command that the process's arguments name.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_env("POLLUX_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let outcome = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+    };
+    outcome.into()
+}

@@ -1,0 +1,328 @@
+//! The control plane: starts the switch from a file, watches over it, and stops it.
+
+mod describe;
+mod host;
+mod plan;
+mod ports;
+mod preflight;
+pub mod report;
+mod shared;
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use dpdk::{Eal, EalOptions, Mempool, Pci, PoolOptions};
+use pollux_config::Config;
+use pollux_engine::fdb::{Fdb, FdbKey, FdbOptions};
+use pollux_engine::{Accounting, PortSpec, PortTotals, Snapshot};
+use pollux_net::{PortId, WorkerId};
+
+pub use host::{Host, HugePages};
+pub use plan::{MemoryPlan, Plan, PortPlan};
+pub use preflight::preflight;
+pub(crate) use shared::Shared;
+
+use crate::worker::{DpdkPlatform, Worker, WorkerError};
+use ports::LivePort;
+
+/// How often the clock moves on and the FDB is swept while nothing else happens.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Part of the FDB that one tick sweeps, so that dead entries are gone within about ten seconds.
+const SWEEPS_PER_PASS: usize = 100;
+
+/// The switch can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// DPDK's environment failed.
+    #[error("DPDK doesn't start: {0}")]
+    Eal(dpdk::Error),
+    /// The mbuf pool can't be had.
+    #[error("packet memory: {0}")]
+    Pool(dpdk::Error),
+    /// A port failed.
+    #[error("port {0}: {1}")]
+    Port(String, dpdk::Error),
+    /// A worker failed.
+    #[error("{0}")]
+    Worker(String),
+    /// The FDB has no room for the static entries.
+    #[error("the FDB has no room for the static entry {0} in VLAN {1}: raise `fdb.capacity`")]
+    StaticEntry(pollux_net::Mac, pollux_net::Vid),
+}
+
+impl From<WorkerError> for StartError {
+    fn from(error: WorkerError) -> Self {
+        Self::Worker(error.to_string())
+    }
+}
+
+/// A switch that runs. Dropping it stops it; [`stop`](Self::stop) also tells what came of it.
+pub struct Switch {
+    // Dropped in this order: workers give their queues back, then ports close, then the pool, then DPDK.
+    workers: Vec<JoinHandle<DpdkPlatform>>,
+    ports: Vec<LivePort>,
+    pool: Mempool,
+    eal: Eal,
+    events: Receiver<u16>,
+    shared: Arc<Shared>,
+    plan: Plan,
+    config: Config,
+    started: Instant,
+    next_look: Instant,
+}
+
+/// Something that happened to a port, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkChange {
+    /// The port's name.
+    pub port: String,
+    /// Its link now.
+    pub link: dpdk::Link,
+}
+
+impl Switch {
+    /// Starts everything that `plan` says of `config`. Returns when all workers poll.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that fails; what was started before it is stopped again.
+    pub fn start(config: Config, plan: Plan) -> Result<Self, StartError> {
+        let eal = Eal::init(&eal_options(&config, &plan)).map_err(StartError::Eal)?;
+        let events = eal.take_event_receiver().expect("the environment was started just now");
+        let pool = Mempool::create(&eal, &pool_options(&plan)).map_err(StartError::Pool)?;
+        let attached = ports::attach(&eal, config.ports.iter().zip(&plan.ports))?;
+        let host = Host::default();
+        let sockets: Vec<_> = plan.cpus.iter().map(|&cpu| host.socket_of(cpu)).collect();
+        let queues = attached.iter().map(ports::AttachedPort::rx_queues).collect::<Result<Vec<_>, _>>()?;
+        let pollers = plan::spread_queues(&queues, &sockets);
+        let mut platforms = ports::platforms(plan.cpus.len(), &pool);
+        let multi_segment = config.ports.iter().any(|port| port.mtu + MTU_SLACK > plan::DATA_ROOM);
+        let start = |port: ports::AttachedPort<'_>| port.start(&pool, multi_segment, &mut platforms, &pollers);
+        let ports = attached.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
+
+        let shared = Arc::new(Shared::new(fdb(&config)?, Snapshot::new(&specs(&config)), plan.cpus.len()));
+        for port in ports::links(&ports).iter() {
+            shared.set_link(port, true);
+        }
+        let now = Instant::now();
+        let mut switch = Self {
+            workers: Vec::new(),
+            ports,
+            pool,
+            eal,
+            events,
+            shared,
+            plan,
+            config,
+            started: now,
+            next_look: now,
+        };
+        switch.start_workers(platforms)?;
+        Ok(switch)
+    }
+
+    fn start_workers(&mut self, platforms: Vec<DpdkPlatform>) -> Result<(), StartError> {
+        let (ready, all_ready) = channel();
+        for ((number, platform), &cpu) in platforms.into_iter().enumerate().zip(&self.plan.cpus) {
+            let id = WorkerId(number as u8);
+            let worker = Worker { id, cpu, platform, shared: self.shared.clone() };
+            let ready = ready.clone();
+            let thread = worker.spawn(self.eal.clone(), move |result| {
+                // Nobody waits any more if another worker failed first.
+                let _ = ready.send(result);
+            })?;
+            self.workers.push(thread);
+        }
+        drop(ready);
+        for result in all_ready {
+            result?;
+        }
+        Ok(())
+    }
+
+    /// Waits for events, moves the clock on and ages the FDB. Returns by `until`, or when links
+    /// changed.
+    pub fn watch(&mut self, until: Instant) -> Vec<LinkChange> {
+        loop {
+            let now = Instant::now();
+            let wake = self.next_look.min(until);
+            let changed = match self.events.recv_timeout(wake.saturating_duration_since(now)) {
+                Ok(first) => {
+                    let mut numbers = vec![first];
+                    numbers.extend(self.events.try_iter());
+                    self.look_at(|port| numbers.contains(&port.device.number()))
+                }
+                Err(RecvTimeoutError::Timeout) if wake == self.next_look => self.tick(),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Vec::new(),
+            };
+            if !changed.is_empty() || Instant::now() >= until {
+                return changed;
+            }
+        }
+    }
+
+    fn tick(&mut self) -> Vec<LinkChange> {
+        self.next_look = Instant::now() + TICK;
+        let now = self.started.elapsed().as_secs() as u32;
+        let second_passed = now != self.shared.now_seconds();
+        self.shared.set_now_seconds(now);
+        self.shared.fdb.sweep(now, self.shared.fdb.buckets().div_ceil(SWEEPS_PER_PASS));
+        self.shared.reclaim();
+        // Devices without link events are asked once a second, the others as a precaution.
+        if second_passed { self.look_at(|_| true) } else { Vec::new() }
+    }
+
+    fn look_at(&mut self, which: impl Fn(&LivePort) -> bool) -> Vec<LinkChange> {
+        let mut changes = Vec::new();
+        for port in self.ports.iter_mut().filter(|port| which(port)) {
+            if let Some(link) = port.refresh() {
+                self.shared.set_link(port.id, link.up);
+                changes.push(LinkChange { port: port.name.clone(), link });
+            }
+        }
+        changes
+    }
+
+    /// Puts other VLAN modes, priorities or MTUs in place of those of the file, between bursts and
+    /// without losing a frame. The devices stay as they are.
+    pub fn apply(&self, ports: &[PortSpec]) {
+        self.shared.publish(Snapshot::new(ports));
+    }
+
+    /// What each port received, sent and dropped so far, over all workers, in the file's order.
+    pub fn totals(&self) -> Vec<(String, PortTotals)> {
+        let total = |port: &LivePort| {
+            let mut sum = PortTotals::default();
+            for worker in &self.shared.stats {
+                sum += worker.port(port.id);
+            }
+            (port.name.clone(), sum)
+        };
+        self.ports.iter().map(total).collect()
+    }
+
+    /// The balance of all frames so far.
+    pub fn accounting(&self) -> Accounting {
+        Accounting::of(&self.shared.stats)
+    }
+
+    /// Frames that devices lost before the switch saw them: port, missed for want of descriptors,
+    /// errors, without an mbuf. Ports that lost none, or can't tell, are left out.
+    pub fn device_losses(&self) -> Vec<(String, dpdk::PortStats)> {
+        let lost = |port: &LivePort| {
+            let stats = port.device.stats().ok()?;
+            let any = stats.rx_missed + stats.rx_errors + stats.rx_no_mbuf + stats.tx_errors > 0;
+            any.then(|| (port.name.clone(), stats))
+        };
+        self.ports.iter().filter_map(lost).collect()
+    }
+
+    /// The addresses known, and how many there can be.
+    pub fn fdb(&self) -> &Fdb {
+        &self.shared.fdb
+    }
+
+    /// What was found and chosen, for people.
+    pub fn describe(&self) -> String {
+        describe::describe(self)
+    }
+
+    /// Stops the workers, then the ports. Frames in the rings of devices are lost to the devices, not
+    /// to the accounting.
+    pub fn stop(mut self) -> Stopped {
+        self.stop_workers();
+        let totals = self.totals();
+        let accounting = self.accounting();
+        let losses = self.device_losses();
+        let failures = self.ports.drain(..).filter_map(|port| {
+            let name = port.name;
+            port.device.stop().err().map(|refused| format!("port {name}: {}", refused.error))
+        });
+        let failures = failures.collect();
+        let mbufs_out = self.pool.in_use();
+        Stopped { totals, accounting, losses, failures, mbufs_out }
+    }
+
+    fn stop_workers(&mut self) {
+        self.shared.stop();
+        for worker in self.workers.drain(..) {
+            // A worker that panicked has taken its queues with it; what is left can still be stopped.
+            drop(worker.join());
+        }
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        self.stop_workers();
+    }
+}
+
+/// What a switch leaves behind.
+#[derive(Debug)]
+pub struct Stopped {
+    /// Each port's totals.
+    pub totals: Vec<(String, PortTotals)>,
+    /// The balance.
+    pub accounting: Accounting,
+    /// What devices lost.
+    pub losses: Vec<(String, dpdk::PortStats)>,
+    /// Ports that didn't stop, and why.
+    pub failures: Vec<String>,
+    /// Mbufs that didn't come home: 0 unless something leaks.
+    pub mbufs_out: u32,
+}
+
+/// What a frame may have beside its MTU: header, two tags, check sequence.
+const MTU_SLACK: u16 = pollux_net::MTU_OVERHEAD as u16 + 4;
+
+fn eal_options(config: &Config, plan: &Plan) -> EalOptions {
+    let pci = plan::pci_addresses(config);
+    EalOptions {
+        hugepages: plan.memory.hugepages,
+        // Without hugepages everything is reserved at the start. With them, files would only be left
+        // behind: nobody else maps this memory.
+        memory: (!plan.memory.hugepages).then(|| plan.memory.mib()),
+        in_memory: plan.memory.hugepages,
+        management_cpu: Some(plan.management_cpu),
+        pci: if pci.is_empty() { Pci::Off } else { Pci::Allow(pci) },
+        log: log_dpdk,
+        ..EalOptions::default()
+    }
+}
+
+fn log_dpdk(level: dpdk::LogLevel, line: &str) {
+    if level <= dpdk::LogLevel::Error {
+        tracing::error!(target: "dpdk", "{line}");
+    } else {
+        tracing::warn!(target: "dpdk", "{line}");
+    }
+}
+
+fn pool_options(plan: &Plan) -> PoolOptions {
+    PoolOptions {
+        purpose: "frames".to_owned(),
+        mbufs: plan.memory.mbufs,
+        data_room: plan::DATA_ROOM,
+        cache: plan::POOL_CACHE,
+        socket: None,
+    }
+}
+
+fn specs(config: &Config) -> Vec<PortSpec> {
+    let spec = |(id, port): (PortId, &pollux_config::Port)| PortSpec { id, vlan: port.vlan.clone(), mtu: port.mtu };
+    PortId::all().zip(&config.ports).map(spec).collect()
+}
+
+fn fdb(config: &Config) -> Result<Fdb, StartError> {
+    let settings = &config.fdb;
+    let fdb = Fdb::new(FdbOptions::new(settings.capacity, settings.ageing_time.as_secs() as u32));
+    for entry in &settings.statics {
+        let full = |_| StartError::StaticEntry(entry.mac, entry.vid);
+        fdb.insert_static(FdbKey::new(entry.vid, entry.mac), entry.port, 0).map_err(full)?;
+    }
+    Ok(fdb)
+}

@@ -1,0 +1,232 @@
+//! From the file and the host to what is going to be started: CPUs, queues, memory. Decides; starts
+//! nothing.
+
+use pollux_config::{Bytes, Config, DeviceSpec, PortKind};
+use pollux_engine::datapath::BURST;
+use pollux_net::{MAX_WORKERS, PortId};
+
+use super::host::Host;
+
+/// Mbufs that a worker keeps to itself, so that taking and giving back touches no shared line.
+pub(super) const POOL_CACHE: u32 = 512;
+
+/// Octets of frame in one mbuf. Larger frames take several.
+pub(super) const DATA_ROOM: u16 = dpdk::Mempool::DATA_ROOM;
+
+/// Mbufs that the vhost library takes ahead of each queue.
+const VHOST_MBUFS_PER_QUEUE: u32 = 4 * BURST as u32;
+
+/// Mbufs for frames on their way from one queue to another, at each worker: a burst, an outbox for
+/// each of a few ports, floods.
+const WORKER_MBUFS: u32 = 2048;
+
+/// What DPDK needs beside mbufs: descriptor rings, device and pool structures.
+const OVERHEAD_BYTES: u64 = 48 << 20;
+
+/// What is going to be started.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The CPU of each worker.
+    pub cpus: Vec<usize>,
+    /// The CPU of everything that doesn't poll.
+    pub management_cpu: usize,
+    /// One for each port of the file, in its order.
+    pub ports: Vec<PortPlan>,
+    /// Packet memory.
+    pub memory: MemoryPlan,
+}
+
+/// Queues and rings of a port, before its device clamps them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortPlan {
+    /// Its number.
+    pub id: PortId,
+    /// Receive queues.
+    pub rx_queues: u16,
+    /// Transmit queues.
+    pub tx_queues: u16,
+    /// Descriptors of a receive queue; 0 where the ring is the VM's.
+    pub rx_ring: u16,
+    /// Descriptors of a transmit queue; 0 where the ring is the VM's.
+    pub tx_ring: u16,
+}
+
+/// Packet memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Whether it is hugepages.
+    pub hugepages: bool,
+    /// Mbufs in the pool.
+    pub mbufs: u32,
+    /// Octets of the pool.
+    pub pool_bytes: u64,
+    /// Octets in all.
+    pub total_bytes: u64,
+}
+
+impl Plan {
+    /// What `config` asks for on `host`.
+    pub fn new(config: &Config, host: &Host) -> Self {
+        let online = host.cpus();
+        let cpus = config.switch.cores.clone().unwrap_or_else(|| default_cpus(&online));
+        let management_cpu = online.iter().copied().find(|cpu| !cpus.contains(cpu));
+        let management_cpu = management_cpu.or_else(|| online.first().copied()).unwrap_or(0);
+        let ports: Vec<_> = plan_ports(config, cpus.len());
+        let memory = MemoryPlan::new(config, &ports, cpus.len());
+        Self { cpus, management_cpu, ports, memory }
+    }
+}
+
+/// All CPUs but the first, which is left to the operating system; the only one if there is no other.
+fn default_cpus(online: &[usize]) -> Vec<usize> {
+    match online {
+        [only] => vec![*only],
+        [_, rest @ ..] => rest.iter().copied().take(MAX_WORKERS).collect(),
+        [] => vec![0],
+    }
+}
+
+fn plan_ports(config: &Config, workers: usize) -> Vec<PortPlan> {
+    let plan = |(id, port): (PortId, &pollux_config::Port)| match &port.kind {
+        PortKind::Device(device) => PortPlan {
+            id,
+            rx_queues: device.rx_queues.unwrap_or(workers as u16),
+            tx_queues: workers as u16,
+            rx_ring: device.rx_ring,
+            tx_ring: device.tx_ring,
+        },
+        PortKind::VhostUser(vhost) => {
+            PortPlan { id, rx_queues: vhost.queues, tx_queues: vhost.queues, rx_ring: 0, tx_ring: 0 }
+        }
+    };
+    PortId::all().zip(&config.ports).map(plan).collect()
+}
+
+impl PortPlan {
+    /// Mbufs that the port can hold at once.
+    fn mbufs(&self) -> u32 {
+        let ring = |queues: u16, descriptors: u16| u32::from(queues) * u32::from(descriptors);
+        if self.rx_ring == 0 {
+            u32::from(self.rx_queues) * VHOST_MBUFS_PER_QUEUE
+        } else {
+            ring(self.rx_queues, self.rx_ring) + ring(self.tx_queues, self.tx_ring)
+        }
+    }
+}
+
+impl MemoryPlan {
+    /// Enough for every ring to be full at once; more where the file says so.
+    fn new(config: &Config, ports: &[PortPlan], workers: usize) -> Self {
+        let workers = workers as u32;
+        let needed = ports.iter().map(PortPlan::mbufs).sum::<u32>()
+            + workers * (WORKER_MBUFS + POOL_CACHE + POOL_CACHE / 2);
+        let per_mbuf = dpdk::Mempool::bytes_for(1 << 16, DATA_ROOM).div_ceil(1 << 16);
+        let mbufs = match config.switch.memory {
+            None => needed,
+            Some(memory) => (memory.get().saturating_sub(OVERHEAD_BYTES) / per_mbuf) as u32,
+        };
+        let pool_bytes = u64::from(mbufs) * per_mbuf;
+        let total = pool_bytes + OVERHEAD_BYTES;
+        let mib = Bytes::mib(1).get();
+        Self {
+            hugepages: config.switch.hugepages,
+            mbufs,
+            pool_bytes,
+            total_bytes: total.div_ceil(mib) * mib,
+        }
+    }
+
+    /// Mbufs that the ports need, if the plan was made from this file; what a smaller `memory` leaves
+    /// short is for the preflight to say.
+    pub fn needed(config: &Config, workers: usize) -> Self {
+        let mut config = config.clone();
+        config.switch.memory = None;
+        Self::new(&config, &plan_ports(&config, workers), workers)
+    }
+
+    /// MiB in all.
+    pub fn mib(&self) -> u32 {
+        (self.total_bytes >> 20) as u32
+    }
+}
+
+/// Which worker polls which queue: queues of a port go to workers on the port's NUMA socket if there
+/// are any, and always to those that have the fewest so far.
+pub(super) fn spread_queues(queues: &[(PortId, u16, Option<usize>)], sockets: &[usize]) -> Vec<Vec<(PortId, u16)>> {
+    let mut workers = vec![Vec::new(); sockets.len()];
+    for &(port, count, socket) in queues {
+        for queue in 0..count {
+            let near = |worker: &usize| socket.is_none_or(|socket| sockets[*worker] == socket);
+            let any_near = (0..sockets.len()).any(|worker| near(&worker));
+            let candidates = (0..sockets.len()).filter(|worker| !any_near || near(worker));
+            let Some(least) = candidates.min_by_key(|&worker| workers[worker].len()) else { continue };
+            workers[least].push((port, queue));
+        }
+    }
+    workers
+}
+
+/// Whether DPDK must look at the PCI bus, and at which addresses.
+pub(super) fn pci_addresses(config: &Config) -> Vec<String> {
+    let address = |port: &pollux_config::Port| match &port.kind {
+        PortKind::Device(device) => match &device.spec {
+            DeviceSpec::Pci(address) => Some(address.to_string()),
+            DeviceSpec::Vdev(_) => None,
+        },
+        PortKind::VhostUser(_) => None,
+    };
+    config.ports.iter().filter_map(address).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        pollux_config::parse("test.toml", text).unwrap()
+    }
+
+    fn id(number: usize) -> PortId {
+        PortId::new(number).unwrap()
+    }
+
+    #[test]
+    fn the_first_cpu_is_left_alone_where_there_are_more() {
+        assert_eq!(default_cpus(&[0, 1, 2]), [1, 2]);
+        assert_eq!(default_cpus(&[3]), [3]);
+    }
+
+    #[test]
+    fn two_nics_and_eight_vms_fit_the_promise() {
+        let mut text = String::from("[switch]\ncores = [1, 2]\n");
+        for n in 0..2 {
+            text += &format!("[ports.nic{n}]\ndevice = \"0000:03:00.{n}\"\nmtu = 9000\n");
+        }
+        for n in 0..8 {
+            text += &format!("[ports.vm{n}]\nvhost_user = {{ socket = \"/run/vm{n}.sock\", queues = 2 }}\n");
+        }
+        let config = config(&text);
+        let plan = MemoryPlan::needed(&config, 2);
+        assert!(plan.mbufs >= 2 * (2 * 4096 + 2 * 4096), "every ring can be full: {plan:?}");
+        assert!(plan.total_bytes <= 1_200_000_000, "{plan:?}");
+    }
+
+    #[test]
+    fn memory_in_the_file_is_what_is_taken() {
+        let text = "[switch]\nmemory = \"512MiB\"\n[ports.a]\ndevice = \"net_null0\"\n";
+        let config = config(text);
+        let plan = MemoryPlan::new(&config, &plan_ports(&config, 1), 1);
+        assert!(plan.total_bytes <= 512 << 20 && plan.total_bytes > 500 << 20, "{plan:?}");
+    }
+
+    #[test]
+    fn queues_go_to_their_socket_and_evenly() {
+        let queues = [(id(0), 4, Some(0)), (id(1), 2, Some(1)), (id(2), 2, None), (id(3), 1, Some(7))];
+        let workers = spread_queues(&queues, &[0, 0, 1]);
+        assert_eq!(workers.iter().map(Vec::len).sum::<usize>(), 9);
+        assert!(workers[2].iter().all(|&(port, _)| port != id(0)));
+        assert!(workers[..2].iter().flatten().all(|&(port, _)| port != id(1)));
+        let loads: Vec<_> = workers.iter().map(Vec::len).collect();
+        assert!(loads.iter().max().unwrap() - loads.iter().min().unwrap() <= 1, "{loads:?}");
+    }
+}

@@ -1,0 +1,96 @@
+//! A worker: one thread, pinned to one CPU, that polls its receive queues and takes every burst
+//! through the whole data path.
+
+mod platform;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use arc_swap::Cache;
+use core_affinity::CoreId;
+use pollux_engine::datapath::{Batch, Context, Outbox, round};
+use pollux_net::WorkerId;
+
+pub(crate) use platform::{DpdkPlatform, Source, Sink, VhostSink};
+
+use crate::control::Shared;
+
+/// What a worker starts with.
+pub(crate) struct Worker {
+    pub(crate) id: WorkerId,
+    pub(crate) cpu: usize,
+    pub(crate) platform: DpdkPlatform,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// A worker could not take its place.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WorkerError {
+    #[error("worker {0} can't be pinned to CPU {1}: leave the CPU in this process's affinity mask, or list another in `switch.cores`")]
+    Pin(WorkerId, usize),
+    #[error("worker {0} can't register with DPDK: {1}")]
+    Register(WorkerId, dpdk::Error),
+    #[error("the thread of worker {0} can't be started: {1}")]
+    Spawn(WorkerId, std::io::Error),
+}
+
+impl Worker {
+    /// Starts the thread. It calls `ready` once it polls or has failed, and gives the devices back
+    /// when the switch stops.
+    pub(crate) fn spawn(
+        self,
+        eal: dpdk::Eal,
+        ready: impl FnOnce(Result<(), WorkerError>) + Send + 'static,
+    ) -> Result<JoinHandle<DpdkPlatform>, WorkerError> {
+        let id = self.id;
+        let name = format!("pollux-w{id}");
+        let body = move || {
+            match self.take_place(&eal) {
+                Ok(registered) => {
+                    ready(Ok(()));
+                    let platform = self.poll();
+                    drop(registered);
+                    platform
+                }
+                Err(error) => {
+                    ready(Err(error));
+                    self.platform
+                }
+            }
+        };
+        std::thread::Builder::new().name(name).spawn(body).map_err(|error| WorkerError::Spawn(id, error))
+    }
+
+    /// Pins first and registers then: DPDK keeps the affinity it sees, and gives only registered
+    /// threads a cache in each mempool.
+    fn take_place(&self, eal: &dpdk::Eal) -> Result<dpdk::RegisteredThread, WorkerError> {
+        if !core_affinity::set_for_current(CoreId { id: self.cpu }) {
+            return Err(WorkerError::Pin(self.id, self.cpu));
+        }
+        eal.register_thread().map_err(|error| WorkerError::Register(self.id, error))
+    }
+
+    fn poll(mut self) -> DpdkPlatform {
+        let mut batch = Batch::new();
+        let mut outbox = Outbox::new();
+        let mut cache = Cache::new(&self.shared.published);
+        let stats = &self.shared.stats[usize::from(self.id.0)];
+        let mut adopted = u64::MAX;
+        while !self.shared.is_stopping() {
+            let published = cache.load();
+            if published.epoch != adopted {
+                adopted = published.epoch;
+                self.shared.adopt(self.id, published);
+            }
+            let context = Context {
+                snapshot: &published.snapshot,
+                fdb: &self.shared.fdb,
+                links: self.shared.links(),
+                now_seconds: self.shared.now_seconds(),
+                stats,
+            };
+            round(&mut batch, &context, &mut outbox, &mut self.platform);
+        }
+        self.platform
+    }
+}

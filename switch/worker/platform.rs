@@ -1,0 +1,110 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrayvec::ArrayVec;
+use dpdk::{Mbuf, Mempool, RxQueue, SharedTxQueue, TxQueue};
+use pollux_engine::datapath::{BURST, Platform};
+use pollux_net::{MAX_PORTS, PortId, WorkerId};
+
+/// A receive queue, and the port it belongs to.
+pub(crate) struct Source {
+    pub(crate) port: PortId,
+    pub(crate) queue: RxQueue,
+}
+
+/// Where a worker's frames for one port go.
+pub(crate) enum Sink {
+    /// No such port.
+    None,
+    /// A queue of the worker's own.
+    Own(TxQueue),
+    /// A queue that other workers use too: the device has fewer than there are workers.
+    Shared(SharedTxQueue),
+    /// A VM, which decides how many queues there are.
+    Vhost(VhostSink),
+}
+
+/// A VM's queues.
+#[derive(Clone)]
+pub(crate) struct VhostSink {
+    pub(crate) queues: Arc<[SharedTxQueue]>,
+    /// Bit n: the VM receives on queue n. Written by the control plane.
+    pub(crate) enabled: Arc<AtomicU64>,
+}
+
+impl VhostSink {
+    /// The queue for a worker: each keeps to one, so that frames of a flow stay in order.
+    #[inline]
+    fn queue_for(&self, worker: WorkerId) -> Option<&SharedTxQueue> {
+        let mut enabled = self.enabled.load(Ordering::Relaxed);
+        let count = enabled.count_ones();
+        if count > 1 {
+            for _ in 0..u32::from(worker.0) % count {
+                enabled &= enabled - 1;
+            }
+        }
+        self.queues.get(enabled.trailing_zeros() as usize)
+    }
+}
+
+/// One worker's share of the devices.
+pub(crate) struct DpdkPlatform {
+    worker: WorkerId,
+    sources: Vec<Source>,
+    sinks: [Sink; MAX_PORTS],
+    /// Where copies for floods come from.
+    pool: Mempool,
+}
+
+impl DpdkPlatform {
+    pub(crate) fn new(worker: WorkerId, pool: Mempool) -> Self {
+        Self { worker, sources: Vec::new(), sinks: [const { Sink::None }; MAX_PORTS], pool }
+    }
+
+    pub(crate) fn add_source(&mut self, source: Source) {
+        self.sources.push(source);
+    }
+
+    pub(crate) fn set_sink(&mut self, port: PortId, sink: Sink) {
+        self.sinks[port.index()] = sink;
+    }
+}
+
+impl Platform for DpdkPlatform {
+    type Frame = Mbuf;
+
+    #[inline(always)]
+    fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
+    #[inline(always)]
+    fn receive(&mut self, source: usize, burst: &mut ArrayVec<Mbuf, BURST>) -> PortId {
+        let source = &mut self.sources[source];
+        source.queue.receive(burst);
+        source.port
+    }
+
+    #[inline(always)]
+    fn transmit(&mut self, port: PortId, frames: &mut ArrayVec<Mbuf, BURST>) {
+        match &mut self.sinks[port.index()] {
+            Sink::Own(queue) => {
+                queue.transmit(frames);
+            }
+            Sink::Shared(queue) => {
+                queue.transmit(frames);
+            }
+            Sink::Vhost(vhost) => {
+                if let Some(queue) = vhost.queue_for(self.worker) {
+                    queue.transmit(frames);
+                }
+            }
+            Sink::None => {}
+        }
+    }
+
+    #[inline]
+    fn copy(&mut self, frame: &Mbuf) -> Option<Mbuf> {
+        frame.copy(&self.pool)
+    }
+}
