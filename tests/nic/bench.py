@@ -1,0 +1,125 @@
+"""What every program's checks share: running a check, and accounting for each frame that comes out."""
+
+import re
+import time
+from collections import Counter
+
+from frames import body, describe
+from guest import Failure
+
+FLOWS = 256
+NICS = 3
+RING = 512  # descriptors: enough for an emulated guest
+# A station behind each NIC, and one more that is heard only of when a link is tried.
+HOSTS = [f"02:00:00:00:00:{i:02x}" for i in range(NICS)]
+PROBES = [f"02:00:00:00:ff:{i:02x}" for i in range(NICS)]
+
+
+class Bench:
+    """One program on one guest, and every frame that went in or came out."""
+
+    def __init__(self, guest, program):
+        self.guest, self.program = guest, program
+        self.expected = [Counter() for _ in guest.wires]  # frames that may leave, and how often
+        self.tries = 0  # frames sent while it was not certain that the NIC took them
+        self.results = []
+
+    def check(self, name, test, *arguments):
+        """Runs one check and prints how it went; what it returns is told with it. True if it passed."""
+        since, begin = self.guest.console.mark(), time.monotonic()
+        try:
+            said, passed = test(*arguments), True
+        except Failure as failure:
+            said, passed = str(failure), False
+        note = f": {said}" if said else ""
+        print(f"{'PASS' if passed else 'FAIL'} {name}{note} ({time.monotonic() - begin:.1f} s)", flush=True)
+        if not passed:
+            for line in self.guest.console.items[since:][-15:]:
+                print(f"     | {line}")
+            # Told once is enough: a stray frame is no fault of the checks that follow.
+            for port, expected in enumerate(self.expected):
+                expected.update(self.strays(port))
+        self.results.append(passed)
+        return passed
+
+    def send(self, port, frame):
+        self.guest.wires[port].send(frame)
+
+    def arrives(self, port, frame, timeout=30):
+        """Waits for a frame to leave through a port, byte for byte."""
+        self.expected[port][frame] += 1
+        if self.guest.wires[port].wait(lambda other: other == frame, timeout=timeout) is None:
+            strays = self.strays(port)
+            near = f"; it sent {describe(strays[-1])}" if strays else ""
+            raise Failure(f"port {port} did not send {describe(frame)}{near}")
+
+    def try_until(self, ingress, form, egress):
+        """Sends until a frame comes out: a link is up some time after its program, or its cable.
+
+        `form(port, payload)` is the frame as it looks at a port."""
+        for _ in range(120):
+            payload = body()  # each is a frame of its own, as those held back by the NIC come out later
+            for port, expected in enumerate(self.expected):
+                expected[form(port, payload)] += 1
+            self.send(ingress, form(ingress, payload))
+            self.tries += 1
+            wanted = form(egress, payload)
+            if self.guest.wires[egress].wait(lambda other: other == wanted, timeout=0.5) is not None:
+                return
+        raise Failure(f"nothing gets from port {ingress} to port {egress}")
+
+    def strays(self, port):
+        """What left through a port and should not have, or more often than it should have."""
+        return list((Counter(self.guest.wires[port].items) - self.expected[port]).elements())
+
+    def no_strays(self):
+        for port in range(NICS):
+            if strays := self.strays(port):
+                raise Failure(f"port {port} also sent {len(strays)}, the first {describe(strays[0])}")
+
+
+def environment(bench):
+    """What the guest must be for the rest to mean anything."""
+    def behind_iommu():
+        groups = set()
+        for line in bench.guest.console.items:
+            nic = re.match(r"@@ nic \S+ id=\S+ driver=(\S*) group=(\S*) members=(\d+) domain=(\S*)", line)
+            if nic:
+                if nic[1] != "vfio-pci" or nic[3] != "1" or not nic[4].startswith("DMA"):
+                    raise Failure(line)
+                groups.add(nic[2])
+        if len(groups) != NICS:
+            raise Failure(f"{len(groups)} IOMMU groups for {NICS} NICs")
+        return f"groups {', '.join(sorted(groups))}"
+
+    return bench.check("NICs bound to vfio-pci, each in an IOMMU group of its own", behind_iommu)
+
+
+def vfio_in_use(bench):
+    """The program holds the NICs by way of their groups."""
+    lines = bench.guest.run("ls -l /proc/$(cat /run/pid)/fd | grep -o '/dev/vfio/[0-9]*$'")
+    if len(set(lines)) != NICS:
+        raise Failure(f"it holds {', '.join(lines) or 'no group'}")
+
+
+def no_dma_fault(bench):
+    """The IOMMU let through all that the NICs did."""
+    lines = bench.guest.run("dmesg | grep -iE 'dmar.*fault|vfio.*(error|fail)'")
+    if lines:
+        raise Failure(lines[0])
+
+
+def hugepages_returned(bench):
+    """Nothing holds memory, and no file is left of what did."""
+    lines = bench.guest.run("grep HugePages_ /proc/meminfo; ls -A /dev/hugepages")
+    counts = dict(re.findall(r"HugePages_(Total|Free):\s*(\d+)", "\n".join(lines)))
+    if not counts or counts["Total"] != counts["Free"]:
+        raise Failure("; ".join(lines))
+
+
+def queues_used(frames, wanted):
+    """Fails unless every queue got frames; says how many each."""
+    shares = ", ".join(f"{queue}: {count}" for queue, count in sorted(frames.items()))
+    if sum(count > 0 for count in frames.values()) < wanted:
+        raise Failure(f"not every one of {wanted} rx queues got frames ({shares or 'no counts found'})")
+    return f"rx queue {shares}"
