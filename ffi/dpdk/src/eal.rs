@@ -111,21 +111,21 @@ impl Eal {
         }
         let cpu = thread::management_cpu(options.management_cpu)?;
         let arguments = arguments(options, cpu)?;
+        let once =
+            || Error::refused(CALL, subject(), libc::EALREADY, "DPDK can be started once in a process only");
+        if STARTED.load(Ordering::SeqCst) {
+            return Err(once());
+        }
+        // DPDK's own threads go to the processors that the caller may use and no lcore has, and only
+        // if there are none to lcore 0's: leave them no worker's processor.
+        thread::pin_to(cpu)?;
         if STARTED.swap(true, Ordering::SeqCst) {
-            return Err(Error::refused(
-                CALL,
-                subject(),
-                libc::EALREADY,
-                "DPDK can be started once in a process only",
-            ));
+            return Err(once());
         }
 
         // SAFETY: SIG_IGN is a disposition and no function of ours; changing a signal's disposition
         // touches no memory of this process.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-        // DPDK's own threads go to the processors that the caller may use and no lcore has, and only
-        // if there are none to lcore 0's: leave them no worker's processor.
-        thread::pin_to(cpu)?;
         log::install(options.log, options.log_level);
 
         let mut pointers: Vec<*mut c_char> =

@@ -445,6 +445,19 @@ impl Port<Started> {
         (ret == 0).then(|| RssTypes::from_bits(conf.rss_hf))
     }
 
+    /// The key that the device hashes with; `None` if it can't say.
+    pub fn rss_key(&self) -> Option<Vec<u8>> {
+        let len = Some(self.info().ok()?.rss_key_len).filter(|&len| len > 0)?;
+        // Some drivers write 40 octets whatever length they are told; none has a key of 255.
+        let mut key = vec![0; u8::MAX.into()];
+        let mut conf =
+            sys::rte_eth_rss_conf { rss_key: key.as_mut_ptr(), rss_key_len: u8::MAX, ..Default::default() };
+        // SAFETY: takes any port number; the key has room for more octets than any driver writes.
+        let ret = unsafe { sys::rte_eth_dev_rss_hash_conf_get(self.inner.number, &mut conf) };
+        key.truncate(len.into());
+        (ret == 0).then_some(key)
+    }
+
     /// The redirection table: the rx queue of each hash, modulo its length. Empty without one.
     ///
     /// # Errors

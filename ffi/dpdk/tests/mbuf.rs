@@ -10,7 +10,7 @@ use support::*;
 fn tag(vid: u16) -> Tag {
     let pcp = Pcp::new(5).unwrap();
     Tag {
-        tpid: if vid % 2 == 0 { Tpid::CTag } else { Tpid::STag },
+        tpid: if vid.is_multiple_of(2) { Tpid::CTag } else { Tpid::STag },
         tci: Tci::new(Vid::new(vid).unwrap(), Priority { pcp, dei: true }),
     }
 }

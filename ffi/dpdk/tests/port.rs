@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::slice::from_ref;
+
 use arrayvec::ArrayVec;
 use dpdk::{Device, Eal, Mbuf, Mempool, Note, PoolOptions, PortConfig, SharedTxQueue};
 use pollux_net::Frame;
@@ -38,7 +40,7 @@ fn misuse_is_an_error_that_says_what() {
     let refused = port.start(&PortConfig::default(), &[]).unwrap_err();
     assert!(refused.to_string().contains("pool"), "{refused}");
     let config = PortConfig { rx_queues: 2, ..PortConfig::default() };
-    let mut port = refused.port.start(&config, &[pool]).unwrap();
+    let mut port = refused.port.start(&config, from_ref(&pool)).unwrap();
     let queues = port.take_queues().unwrap();
     assert!(port.take_queues().unwrap_err().to_string().contains("taken before"));
     let refused = port.stop().unwrap_err();
@@ -59,7 +61,7 @@ fn whatever_is_dropped_first_all_ends_well() {
     let eal = eal();
     let pool = pool(&eal);
     let port = Device::new("net_null0").attach(&eal).unwrap();
-    let mut port = port.start(&PortConfig::default(), &[pool.clone()]).unwrap();
+    let mut port = port.start(&PortConfig::default(), from_ref(&pool)).unwrap();
     let mut queues = port.take_queues().unwrap();
     let runtime_dir = eal.runtime_dir().to_owned();
     drop(eal);
@@ -89,7 +91,7 @@ fn a_device_is_asked_what_it_can_do() {
     assert!(plan.notes.contains(&clamped), "{:?}", plan.notes);
     assert!(plan.notes.iter().all(|note| !note.to_string().is_empty()));
     let config = PortConfig { rx_queues: 4, ..PortConfig::default() };
-    let mut port = port.start(&config, &[pool]).unwrap();
+    let mut port = port.start(&config, from_ref(&pool)).unwrap();
     assert_eq!(port.setup().config.rx_queues, 4);
     let reta = port.reta().unwrap();
     assert_eq!(reta.len(), usize::from(info.reta_size));
@@ -102,7 +104,9 @@ fn a_device_is_asked_what_it_can_do() {
     port.reset_stats().unwrap();
     assert!(port.extended_stats().unwrap().iter().any(|(name, _)| name == "rx_good_packets"));
     assert_eq!(port.link().to_string(), "up at 10 Gbit/s");
-    let _ = (port.rx_burst_mode(0), port.tx_burst_mode(0), port.rss());
+    assert_eq!(port.rss_key().map_or(0, |key| key.len()), usize::from(info.rss_key_len));
+    assert_eq!(port.rss().map(|rss| rss & info.rss), port.rss());
+    assert_eq!((port.rx_burst_mode(0).as_str(), port.tx_burst_mode(9).as_str()), ("", ""));
 }
 
 #[test]
@@ -110,7 +114,7 @@ fn a_full_ring_leaves_the_rest_in_order() {
     let eal = eal();
     let pool = pool(&eal);
     let port = Device::new("net_ring0").attach(&eal).unwrap();
-    let mut port = port.start(&PortConfig::default(), &[pool.clone()]).unwrap();
+    let mut port = port.start(&PortConfig::default(), from_ref(&pool)).unwrap();
     let mut queues = port.take_queues().unwrap();
     let (rx, tx) = (&mut queues.rx[0], &mut queues.tx[0]);
     let number = |mbuf: &Mbuf| u32::from_be_bytes(mbuf.head()[14..18].try_into().unwrap());
@@ -153,7 +157,7 @@ fn a_burst_is_filled_behind_what_is_there() {
     let eal = eal();
     let pool = pool(&eal);
     let port = Device::new("net_null0").attach(&eal).unwrap();
-    let mut port = port.start(&PortConfig::default(), &[pool.clone()]).unwrap();
+    let mut port = port.start(&PortConfig::default(), from_ref(&pool)).unwrap();
     let mut queues = port.take_queues().unwrap();
     let mut burst = Burst::new();
     burst.push(Mbuf::from_slice(&pool, &frame(77)).unwrap());
@@ -173,7 +177,7 @@ fn starting_and_stopping_leaks_nothing() {
     let mut port = Some(Device::new("net_ring0").attach(&eal).unwrap());
     let before = (fds(), threads());
     for round in 0..20 {
-        let started = port.take().unwrap().start(&PortConfig::default(), &[pool.clone()]);
+        let started = port.take().unwrap().start(&PortConfig::default(), from_ref(&pool));
         let mut started = started.unwrap();
         let mut queues = started.take_queues().unwrap();
         send_all(&mut queues.tx[0], vec![Mbuf::from_slice(&pool, &frame(60 + round)).unwrap()]);
@@ -185,7 +189,7 @@ fn starting_and_stopping_leaks_nothing() {
     drop(port);
     for i in 0..20 {
         let port = Device::new(format!("net_null{i}")).attach(&eal).unwrap();
-        port.start(&PortConfig::default(), &[pool.clone()]).unwrap().stop().unwrap().close();
+        port.start(&PortConfig::default(), from_ref(&pool)).unwrap().stop().unwrap().close();
         drop(support::pool(&eal));
         assert_eq!(eal.reclaim(), 0);
     }
@@ -199,7 +203,7 @@ fn several_threads_share_a_tx_queue() {
     let options = PoolOptions { mbufs: 4095, ..PoolOptions::default() };
     let pool = Mempool::create(&eal, &options).unwrap();
     let port = Device::new("net_ring0").attach(&eal).unwrap();
-    let mut port = port.start(&PortConfig::default(), &[pool.clone()]).unwrap();
+    let mut port = port.start(&PortConfig::default(), from_ref(&pool)).unwrap();
     let mut queues = port.take_queues().unwrap();
     let shared = SharedTxQueue::from(queues.tx.remove(0));
     const EACH: usize = 20_000;
@@ -251,7 +255,7 @@ fn files_are_read_and_written() {
     let devargs = format!("net_pcap0,rx_pcap={},tx_pcap={}", input.display(), output.display());
     let port = Device::new(devargs).attach(&eal).unwrap();
     let config = PortConfig { mtu: 9216, ..PortConfig::default() };
-    let mut port = port.start(&config, &[pool.clone()]).unwrap();
+    let mut port = port.start(&config, from_ref(&pool)).unwrap();
     let mut queues = port.take_queues().unwrap();
     let received = receive(&mut queues.rx[0], frames.len());
     assert_eq!(received.iter().map(Mbuf::to_vec).collect::<Vec<_>>(), frames);
@@ -297,10 +301,10 @@ fn frames_reach_the_kernel_and_come_back() {
             return;
         }
     };
-    let mut tap = tap.start(&config, &[pool.clone()]).unwrap();
+    let mut tap = tap.start(&config, from_ref(&pool)).unwrap();
     wait("the tap's link", || tap.link().up);
     let packet = Device::new(format!("net_af_packet0,iface={iface}")).attach(&eal).unwrap();
-    let mut packet = packet.start(&config, &[pool.clone()]).unwrap();
+    let mut packet = packet.start(&config, from_ref(&pool)).unwrap();
     let (mut a, mut b) = (tap.take_queues().unwrap(), packet.take_queues().unwrap());
     // The kernel says things of its own on a new interface.
     let ours = |mbuf: &Mbuf| mbuf.head().get(12..14) == Some(&[0x12, 0x34]);
