@@ -60,10 +60,7 @@ impl Config {
         let metrics = self.metrics.map(|metrics| {
             Notice::at(
                 &self.locate("metrics.listen"),
-                format!(
-                    "metrics are not served yet: nothing listens on {}",
-                    metrics.listen
-                ),
+                format!("metrics are not served yet: nothing listens on {}", metrics.listen),
                 "read them with `show` in the console",
             )
         });
@@ -85,7 +82,7 @@ pub(crate) fn read(node: &Node<'_>) -> Option<impl FnOnce(Places) -> Config + us
         let profile_names: Vec<_> = profiles.iter().map(|entry| entry.name.clone()).collect();
         let ports = match &ports {
             Some(node) => port::read_all(node, &profile_names),
-            None => table.node().refuse("the switch has no port", port::CURE_NO_PORT),
+            None => table.refuse_lack(&["ports"], "the switch has no port", port::CURE_NO_PORT),
         };
         let ports = ports.unwrap_or_default();
         let fdb = fdb.map(|node| fdb::read(&node, &ports));
@@ -93,13 +90,6 @@ pub(crate) fn read(node: &Node<'_>) -> Option<impl FnOnce(Places) -> Config + us
         let fdb = fdb.flatten().unwrap_or_default();
         let ports = all(ports.into_iter().map(|entry| entry.port))?;
         let profiles = all(profiles.into_iter().map(|entry| entry.profile))?;
-        Some(move |places| Config {
-            switch,
-            fdb,
-            ports,
-            profiles,
-            metrics,
-            places,
-        })
+        Some(move |places| Config { switch, fdb, ports, profiles, metrics, places })
     })
 }

@@ -61,12 +61,7 @@ pub struct PciAddress {
 
 impl fmt::Display for PciAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            domain,
-            bus,
-            device,
-            function,
-        } = self;
+        let Self { domain, bus, device, function } = self;
         write!(f, "{domain:04x}:{bus:02x}:{device:02x}.{function:x}")
     }
 }
@@ -104,13 +99,7 @@ pub(crate) fn read(table: &Table<'_>) -> Option<Device> {
     let rx_ring = table.get("rx_ring", ring).unwrap_or(limits::DEFAULT_RING);
     let tx_ring = table.get("tx_ring", ring).unwrap_or(limits::DEFAULT_RING);
     let promiscuous = table.get("promiscuous", Node::boolean).unwrap_or(true);
-    Some(Device {
-        spec: spec?,
-        rx_queues,
-        rx_ring,
-        tx_ring,
-        promiscuous,
-    })
+    Some(Device { spec: spec?, rx_queues, rx_ring, tx_ring, promiscuous })
 }
 
 const CURE: &str = "write a PCI address, as in \"0000:03:00.0\", or a vdev, as in \"net_tap0,iface=lab0\"";
@@ -132,37 +121,23 @@ fn well_formed(node: &Node<'_>) -> Option<DeviceSpec> {
     }
     if text.starts_with(|c: char| c.is_ascii_hexdigit()) && name.contains(':') {
         let what = format!("`{}` is not a PCI address", node.path());
-        return node.refuse(
-            what,
-            "write it as DDDD:BB:DD.F in hexadecimal, as in \"0000:03:00.0\"",
-        );
+        return node.refuse(what, "write it as DDDD:BB:DD.F in hexadecimal, as in \"0000:03:00.0\"");
     }
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return node.refuse(
-            "a vdev has no white space",
-            "remove it: arguments follow each other with commas alone",
-        );
+        return node
+            .refuse("a vdev has no white space", "remove it: arguments follow each other with commas alone");
     }
     let Some(driver) = name.strip_prefix("net_") else {
         return node.refuse(format!("`{}` is not a device", node.path()), CURE);
     };
-    let word = |text: &str| {
-        text.bytes()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-'))
-    };
+    let word = |text: &str| text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-'));
     if !driver.starts_with(|c: char| c.is_ascii_alphabetic()) || !word(driver) {
         let what = format!("`{}` names no vdev driver", node.path());
-        return node.refuse(
-            what,
-            "write net_, the driver and a number, as in \"net_tap0\" or \"net_pcap1\"",
-        );
+        return node.refuse(what, "write net_, the driver and a number, as in \"net_tap0\" or \"net_pcap1\"");
     }
     if driver.starts_with("vhost") {
         let what = "a vhost-user socket is no vdev here";
-        return node.refuse(
-            what,
-            "write `vhost_user = { socket = \"/path/to.sock\" }` instead of `device`",
-        );
+        return node.refuse(what, "write `vhost_user = { socket = \"/path/to.sock\" }` instead of `device`");
     }
     if name.len() > limits::MAX_VDEV_NAME_LEN || text.len() > limits::MAX_VDEV_LEN {
         let (name, whole) = (limits::MAX_VDEV_NAME_LEN, limits::MAX_VDEV_LEN);
@@ -170,10 +145,7 @@ fn well_formed(node: &Node<'_>) -> Option<DeviceSpec> {
         return node.refuse(format!("`{}` is too long", node.path()), cure);
     }
     if text.split(',').any(str::is_empty) {
-        return node.refuse(
-            "a vdev's argument is empty",
-            "remove the comma that has nothing behind it",
-        );
+        return node.refuse("a vdev's argument is empty", "remove the comma that has nothing behind it");
     }
     Some(DeviceSpec::Vdev(text.to_owned()))
 }
@@ -198,11 +170,7 @@ mod tests {
             ("", None),
         ] {
             let address = text.parse::<PciAddress>().ok();
-            assert_eq!(
-                address.map(|address| address.to_string()).as_deref(),
-                normal,
-                "{text}"
-            );
+            assert_eq!(address.map(|address| address.to_string()).as_deref(), normal, "{text}");
         }
     }
 }

@@ -9,24 +9,36 @@ const MAX_QUOTE_LEN: usize = 60;
 
 /// A file's name and text, shared by every place in it.
 #[derive(Clone, Debug)]
-pub(crate) struct Source(Arc<NamedSource<String>>);
+pub(crate) struct Source {
+    file: Arc<NamedSource<String>>,
+    /// Where lines start, all but the first.
+    lines: Arc<[usize]>,
+}
 
 impl Source {
     pub(crate) fn new(name: &str, text: &str) -> Self {
-        Self(Arc::new(NamedSource::new(name, text.to_owned())))
+        let newlines = text.match_indices('\n');
+        Self {
+            file: Arc::new(NamedSource::new(name, text.to_owned())),
+            lines: newlines.map(|(offset, _)| offset + 1).collect(),
+        }
     }
 
     pub(crate) fn text(&self) -> &str {
-        self.0.inner()
+        self.file.inner()
     }
 
     /// Line and column of an octet, both from 1; columns count characters.
     pub(crate) fn position(&self, offset: usize) -> (usize, usize) {
-        let text = self.text();
-        let before = text.get(..offset).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.bytes().filter(|&octet| octet == b'\n').count();
-        (line + 1, before[line_start..].chars().count() + 1)
+        let (line, before) = self.line_before(offset);
+        (line, before.chars().count() + 1)
+    }
+
+    /// The number of the line an octet is in, from 1, and the line's text before it.
+    fn line_before(&self, offset: usize) -> (usize, &str) {
+        let above = self.lines.partition_point(|start| *start <= offset);
+        let start = above.checked_sub(1).map_or(0, |last| self.lines[last]);
+        (above + 1, self.text().get(start..offset).unwrap_or_default())
     }
 }
 
@@ -44,12 +56,12 @@ impl Place {
 
     /// The file, as it was named to [`parse`](crate::parse).
     pub fn file(&self) -> &str {
-        self.source.0.name()
+        self.source.file.name()
     }
 
     /// The line it starts in, from 1.
     pub fn line(&self) -> usize {
-        self.source.position(self.span.start).0
+        self.source.line_before(self.span.start).0
     }
 
     /// The column it starts at, in characters from 1.
@@ -67,25 +79,33 @@ impl Place {
         self.source.text().get(self.span.clone()).unwrap_or_default()
     }
 
-    /// The text as a message can hold it: one line, of printable characters, not too long.
+    /// The text as a message can hold it: its first line, not too long. Between two characters, where
+    /// something is missing, it is what stands before them in their line.
     fn quote(&self) -> Option<String> {
-        let text = self.text();
+        let text = match self.text() {
+            "" => self.source.line_before(self.span.start).1.trim(),
+            text => text,
+        };
         let line = text.lines().next().unwrap_or_default().trim_end();
-        let mut quote: String = line
-            .chars()
-            .take(MAX_QUOTE_LEN)
-            .flat_map(|c| {
-                // What isn't printable could command the reader's terminal.
-                let escaped = c.is_control().then(|| c.escape_default());
-                let plain = escaped.is_none().then_some(c);
-                escaped.into_iter().flatten().chain(plain)
-            })
-            .collect();
-        if line.len() < text.len() || line.chars().nth(MAX_QUOTE_LEN).is_some() {
+        let mut quote: String = line.chars().take(MAX_QUOTE_LEN).collect();
+        if quote.len() < text.len() {
             quote.push('…');
         }
-        (!text.trim().is_empty()).then_some(quote)
+        (!line.is_empty()).then(|| printable(&quote))
     }
+}
+
+/// The text with what isn't printable escaped: it could command the reader's terminal.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            printable.extend(c.escape_default());
+        } else {
+            printable.push(c);
+        }
+    }
+    printable
 }
 
 /// `FILE:LINE:COLUMN`.
@@ -110,12 +130,8 @@ pub struct Fault {
 impl Fault {
     /// A fault at a place that [`Config::locate`](crate::Config::locate) has found. `what` and `cure`
     /// start in lower case and end without a stop; the offending text is added to `what`.
-    pub fn at(place: &Place, what: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self {
-            place: place.clone(),
-            what: what.into(),
-            cure: cure.into(),
-        }
+    pub fn at(place: &Place, what: impl AsRef<str>, cure: impl AsRef<str>) -> Self {
+        Self { place: place.clone(), what: printable(what.as_ref()), cure: printable(cure.as_ref()) }
     }
 
     /// Where it is.
@@ -135,10 +151,7 @@ impl Fault {
 
     /// The fault in one line: ``FILE:LINE:COLUMN: what: `text`; cure``.
     pub fn line(&self) -> Line<'_> {
-        Line {
-            fault: self,
-            kind: "",
-        }
+        Line { fault: self, kind: "" }
     }
 }
 
@@ -156,7 +169,7 @@ impl Diagnostic for Fault {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&self.place.source.0)
+        Some(&self.place.source.file)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
@@ -171,7 +184,7 @@ pub struct Notice(Fault);
 
 impl Notice {
     /// A notice at a place that [`Config::locate`](crate::Config::locate) has found.
-    pub fn at(place: &Place, what: impl Into<String>, cure: impl Into<String>) -> Self {
+    pub fn at(place: &Place, what: impl AsRef<str>, cure: impl AsRef<str>) -> Self {
         Self(Fault::at(place, what, cure))
     }
 
@@ -192,10 +205,7 @@ impl Notice {
 
     /// The notice in one line: ``FILE:LINE:COLUMN: note: what: `text`; cure``.
     pub fn line(&self) -> Line<'_> {
-        Line {
-            fault: &self.0,
-            kind: "note: ",
-        }
+        Line { fault: &self.0, kind: "note: " }
     }
 }
 

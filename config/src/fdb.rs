@@ -74,11 +74,7 @@ fn ageing_time(node: &Node<'_>) -> Option<Duration> {
 
 fn static_entry(node: &Node<'_>, ports: &[Entry]) -> Option<StaticEntry> {
     node.table(|table| {
-        let mac = table.require(
-            "mac",
-            "add the station's address, as in `mac = \"02:00:00:00:00:01\"`",
-            mac,
-        );
+        let mac = table.require("mac", "add the station's address, as in `mac = \"02:00:00:00:00:01\"`", mac);
         let vid = table.require("vid", "add the station's VLAN, as in `vid = 10`", vlan::vid);
         let port = table.require("port", "add the station's port, as in `port = \"vm1\"`", |node| {
             let (number, entry) = port(node, ports)?;
@@ -93,17 +89,9 @@ fn static_entry(node: &Node<'_>, ports: &[Entry]) -> Option<StaticEntry> {
         });
         let (mac, vid) = (mac?, vid?);
         table.get("mac", |node| {
-            node.unique(
-                "static",
-                format!("{vid} {mac}"),
-                "this station has an entry already",
-            )
+            node.unique("static", format!("{vid} {mac}"), "this station has an entry already")
         })?;
-        Some(StaticEntry {
-            mac,
-            vid,
-            port: port?,
-        })
+        Some(StaticEntry { mac, vid, port: port? })
     })
 }
 
@@ -114,15 +102,9 @@ fn mac(node: &Node<'_>) -> Option<Mac> {
     };
     let cure = "write the address of one station";
     if mac.is_bridge_reserved() {
-        node.refuse(
-            "this address is reserved and never forwarded (IEEE 802.1Q-2022 table 8-1)",
-            cure,
-        )
+        node.refuse("this address is reserved and never forwarded (IEEE 802.1Q-2022 table 8-1)", cure)
     } else if mac.is_multicast() {
-        node.refuse(
-            "this is a group address, which is sent to every member of the VLAN",
-            cure,
-        )
+        node.refuse("this is a group address, which is sent to every member of the VLAN", cure)
     } else if mac.is_zero() {
         node.refuse("no station has this address", cure)
     } else {

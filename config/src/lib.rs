@@ -75,8 +75,8 @@ pub fn parse_bytes(name: &str, octets: &[u8]) -> Result<Config, Faults> {
             let text = String::from_utf8_lossy(&octets[..valid]);
             let fault = Fault::at(
                 &Place::new(Source::new(name, &text), valid..valid),
-                "an octet here is not UTF-8 text".to_owned(),
-                "save the file as UTF-8".to_owned(),
+                "an octet here is not UTF-8 text",
+                "save the file as UTF-8",
             );
             Err(Faults::from_iter([fault]))
         }

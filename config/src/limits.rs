@@ -16,9 +16,9 @@ pub const CORES: RangeInclusive<usize> = 0..=1023;
 /// Packet memory: from what two ports with short rings need to more than any host has had.
 pub const MEMORY: RangeInclusive<Bytes> = Bytes::mib(16)..=Bytes::mib(1 << 20);
 
-/// Entries the FDB can be sized for. Below the lowest, the table's own granularity shows; the highest
-/// is 64 MiB of 16-octet entries, four times the largest table that has been measured.
-pub const FDB_CAPACITY: RangeInclusive<usize> = 1 << 10..=1 << 22;
+/// Entries the FDB can be sized for. Fewer than the lowest would not hold the stations of one host's
+/// VMs; the highest costs half a gigabyte (32 octets an entry), far beyond any layer-2 network.
+pub const FDB_CAPACITY: RangeInclusive<usize> = 1 << 10..=1 << 24;
 
 /// FDB entries when the file doesn't say.
 pub const DEFAULT_FDB_CAPACITY: usize = 1 << 17;

@@ -56,10 +56,7 @@ pub(crate) fn read_all(node: &Node<'_>, profiles: &[String]) -> Option<Vec<Entry
     let ports = entries.iter().map(|(name, key, node)| {
         let named = check_name(name, key, "port");
         let port = read(name, node, profiles);
-        Entry {
-            name: (*name).to_owned(),
-            port: named.and(port),
-        }
+        Entry { name: (*name).to_owned(), port: named.and(port) }
     });
     Some(ports.collect())
 }
@@ -70,9 +67,7 @@ pub(crate) const CURE_NO_PORT: &str = "add one: `[ports.uplink]` and below it `d
 /// Refuses what can't be a name on the console's command line.
 pub(crate) fn check_name(name: &str, key: &Key<'_>, noun: &str) -> Option<()> {
     let first = name.starts_with(|c: char| c.is_ascii_alphabetic());
-    let word = name
-        .bytes()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-'));
+    let word = name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-'));
     if !first || !word {
         let cure = "start with a letter, then use letters, digits, _ and - only";
         key.refuse(format!("this can't be the name of a {noun}"), cure)
@@ -92,18 +87,12 @@ fn read(name: &str, node: &Node<'_>, profiles: &[String]) -> Option<Port> {
         let kind = kind(table);
         let mtu = table.get("mtu", |node| node.number(&limits::MTU));
         let vlan = table.find("vlan").map(|node| vlan::read(&node));
-        let qos = table
-            .get("qos", |node| qos::read_port(node, profiles))
-            .unwrap_or_default();
+        let qos = table.get("qos", |node| qos::read_port(node, profiles)).unwrap_or_default();
         let (mode, priority_tags) = match vlan {
             Some(vlan) => vlan.map(|vlan| (vlan.mode, vlan.priority_tags))?,
             None => (PortVlan::default().mode, PortVlan::default().priority_tags),
         };
-        let PortQos {
-            profile,
-            trust,
-            default_pcp,
-        } = qos;
+        let PortQos { profile, trust, default_pcp } = qos;
         Some(Port {
             name: name.to_owned(),
             kind: kind?,
@@ -134,24 +123,17 @@ fn kind(table: &Table<'_>) -> Option<PortKind> {
         (true, false) => device.map(PortKind::Device),
         (false, true) => {
             let what = "has no meaning on a vhost-user port, whose rings and queues are the VM's";
-            table.refuse_keys(
-                &device::KEYS,
-                what,
-                "remove it; queue pairs are `vhost_user.queues`",
-            );
+            table.refuse_keys(&device::KEYS, what, "remove it; queue pairs are `vhost_user.queues`");
             vhost_user.map(PortKind::VhostUser)
         }
         (true, true) => {
-            table.refuse_keys(
-                &["vhost_user"],
-                "stands beside `device`",
-                "keep one: a port has one of them",
-            );
+            table.refuse_keys(&["vhost_user"], "stands beside `device`", "keep one: a port has one of them");
             None
         }
         (false, false) => {
             let what = format!("`{}` has neither `device` nor `vhost_user`", table.node().path());
-            table.node().refuse(
+            table.refuse_lack(
+                &["device", "vhost_user"],
                 what,
                 "add `device = \"0000:03:00.0\"` or `vhost_user = { socket = \"/run/pollux/NAME.sock\" }`",
             )

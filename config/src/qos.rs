@@ -65,10 +65,7 @@ pub struct Classes {
 impl Default for Classes {
     /// Strict priority, the standard's default (IEEE 802.1Q-2022 clause 8.6.8.1).
     fn default() -> Self {
-        Self {
-            strict: TrafficClass::descending().collect(),
-            dwrr: Vec::new(),
-        }
+        Self { strict: TrafficClass::descending().collect(), dwrr: Vec::new() }
     }
 }
 
@@ -155,10 +152,9 @@ pub(crate) fn read_all(node: &Node<'_>) -> Option<Vec<Entry>> {
 
 fn read_profiles(node: &Node<'_>) -> Option<Vec<Entry>> {
     let entries = node.entries()?;
-    let profiles = entries.iter().map(|(name, key, node)| Entry {
-        name: (*name).to_owned(),
-        profile: read_profile(name, key, node),
-    });
+    let profiles = entries
+        .iter()
+        .map(|(name, key, node)| Entry { name: (*name).to_owned(), profile: read_profile(name, key, node) });
     Some(profiles.collect())
 }
 
@@ -191,13 +187,12 @@ fn map<T>(node: &Node<'_>, read: impl Fn(&Node<'_>) -> Option<T>) -> Option<[T; 
 
 fn classes(node: &Node<'_>) -> Option<Classes> {
     node.table(|table| {
-        let unique = |node: &Node<'_>, class: TrafficClass| {
-            node.unique(table.node().path(), class, "this class is listed already")
-        };
+        let kind = table.node().path();
+        let listed = "this class is listed already";
         let strict = |node: &Node<'_>| {
             node.list("write a list of classes, as in [7, 6]", |item| {
                 let class = class(item)?;
-                unique(item, class)?;
+                item.unique(kind, class, listed)?;
                 Some(class)
             })
         };
@@ -206,17 +201,14 @@ fn classes(node: &Node<'_>) -> Option<Classes> {
             all(entries.iter().map(|(name, key, node)| {
                 let class = class_named(name, key);
                 let weight = node.number(&limits::DWRR_WEIGHT);
-                unique(node, class?)?;
+                key.unique(kind, class?, listed)?;
                 Some((class?, weight?))
             }))
         };
         // An absent key is an empty list; one at fault says nothing of what is missing.
         let strict = read_or_empty(table, "strict", strict);
         let dwrr = read_or_empty(table, "dwrr", dwrr);
-        let classes = Classes {
-            strict: strict?,
-            dwrr: dwrr?,
-        };
+        let classes = Classes { strict: strict?, dwrr: dwrr? };
         refuse_missing(table.node(), &classes)?;
         Some(classes)
     })
@@ -245,21 +237,13 @@ fn refuse_missing(node: &Node<'_>, classes: &Classes) -> Option<()> {
     let listed = |class: &TrafficClass| {
         classes.strict.contains(class) || classes.dwrr.iter().any(|(listed, _)| listed == class)
     };
-    let missing: Vec<_> = TrafficClass::descending()
-        .filter(|class| !listed(class))
-        .collect();
+    let missing: Vec<_> = TrafficClass::descending().filter(|class| !listed(class)).collect();
     if missing.is_empty() {
         return Some(());
     }
     let numbers: Vec<_> = missing.iter().map(ToString::to_string).collect();
-    let what = format!("`{}` lists not every class", node.path());
-    node.refuse(
-        what,
-        format!(
-            "add {} to `strict` or, with a weight, to `dwrr`",
-            numbers.join(", ")
-        ),
-    )
+    let what = format!("`{}` leaves classes out", node.path());
+    node.refuse(what, format!("add {} to `strict` or, with a weight, to `dwrr`", numbers.join(", ")))
 }
 
 fn rate_limit(node: &Node<'_>) -> Option<RateLimit> {
@@ -295,20 +279,15 @@ fn rate_and_burst(
     match (rated, measured) {
         (Dimension::PacketRate, Dimension::Time) => {
             let range = limits::BURST_PACKETS;
-            let packets = u64::try_from(within(burst))
-                .ok()
-                .filter(|packets| range.contains(packets));
+            let packets = u64::try_from(within(burst)).ok().filter(|packets| range.contains(packets));
             let Some(burst_packets) = packets else {
                 let what = format!("`{}` is {} packets at this rate", node.path(), within(burst));
                 return node.refuse(
                     what,
-                    format!("write a time for {} to {}", range.start(), range.end()),
+                    format!("write a time in which {} to {} pass", range.start(), range.end()),
                 );
             };
-            Some(RateLimit::Packets {
-                packets_per_second: rate,
-                burst_packets,
-            })
+            Some(RateLimit::Packets { packets_per_second: rate, burst_packets })
         }
         (Dimension::PacketRate, _) => {
             let what = format!("`{}` is a size, but the rate counts packets", node.path());
@@ -321,21 +300,15 @@ fn rate_and_burst(
                 let what = format!("`{}` is {} octets at this rate", node.path(), within(burst) / 8);
                 return node.refuse(
                     what,
-                    format!("write a time for {} to {}", range.start(), range.end()),
+                    format!("write a time in which {} to {} pass", range.start(), range.end()),
                 );
             };
-            Some(RateLimit::Bits {
-                bits_per_second: rate,
-                burst,
-            })
+            Some(RateLimit::Bits { bits_per_second: rate, burst })
         }
         _ => {
             let range = limits::BURST.start().get()..=limits::BURST.end().get();
             let burst = units::check_range(node, Dimension::Octets, burst, &range)?;
-            Some(RateLimit::Bits {
-                bits_per_second: rate,
-                burst: Bytes::new(burst),
-            })
+            Some(RateLimit::Bits { bits_per_second: rate, burst: Bytes::new(burst) })
         }
     }
 }

@@ -17,11 +17,7 @@ pub struct Switch {
 
 impl Default for Switch {
     fn default() -> Self {
-        Self {
-            cores: None,
-            hugepages: true,
-            memory: None,
-        }
+        Self { cores: None, hugepages: true, memory: None }
     }
 }
 
@@ -46,10 +42,8 @@ fn cores(node: &Node<'_>) -> Option<Vec<usize>> {
         return node.refuse("no core would poll", cure);
     }
     if cores.len() > MAX_WORKERS {
-        return node.refuse(
-            format!("{} cores are listed", cores.len()),
-            format!("list {MAX_WORKERS} at most"),
-        );
+        return node
+            .refuse(format!("{} cores are listed", cores.len()), format!("list {MAX_WORKERS} at most"));
     }
     Some(cores)
 }
@@ -60,9 +54,6 @@ fn memory(node: &Node<'_>) -> Option<Bytes> {
     if whole {
         Some(memory)
     } else {
-        node.refuse(
-            format!("`{}` is not a whole number of MiB", node.path()),
-            "write it in MiB or GiB",
-        )
+        node.refuse(format!("`{}` is not a whole number of MiB", node.path()), "write it in MiB or GiB")
     }
 }

@@ -8,6 +8,9 @@ use toml::de::{DeTable, DeValue, Error};
 
 use crate::fault::{Fault, Faults, Place, Source};
 
+/// Keys that are looked into for having been set before. Each costs a reading of the file.
+const MAX_REPEATS: usize = 20;
+
 /// A text in which no key is set twice.
 pub(crate) struct Repaired {
     text: String,
@@ -44,6 +47,7 @@ pub(crate) fn repair(source: &Source) -> Result<Repaired, Faults> {
             .filter(|error| error.message() == "duplicate key")
             .filter_map(Error::span)
             .min_by_key(|span| span.start)
+            .filter(|_| repeats.len() < MAX_REPEATS)
             .filter(|span| repeats.last().is_none_or(|last| last.again != *span));
         let renamed = repeat.and_then(|again| Some((unused_key(root.get_ref(), again.len())?, again)));
         match renamed {
@@ -54,9 +58,7 @@ pub(crate) fn repair(source: &Source) -> Result<Repaired, Faults> {
             None if errors.is_empty() => return Ok(Repaired { text, repeats }),
             None => {
                 let wrong = errors.iter().map(|error| fault(source, error));
-                return Err(first_of_each_line(
-                    wrong.chain(repeats.iter().map(|r| r.fault(source))),
-                ));
+                return Err(first_of_each_line(wrong.chain(repeats.iter().map(|r| r.fault(source)))));
             }
         }
     }
@@ -119,23 +121,33 @@ fn tables_in<'t, 'i>(table: &'t DeTable<'i>) -> impl Iterator<Item = &'t DeTable
 }
 
 fn fault(source: &Source, error: &Error) -> Fault {
-    let message = error.message();
-    let (what, cure) = match message.split_once(", expected ") {
-        Some((what, "nothing")) => (what, "remove it".to_owned()),
-        Some((what, expected)) => (what, format!("expected here: {expected}")),
-        None => (message, "write it as TOML 1.1 (toml.io) does".to_owned()),
-    };
     let end = source.text().len();
     let place = Place::new(source.clone(), error.span().unwrap_or(end..end));
-    Fault::at(&place, what, cure)
+    let message = error.message();
+    let (what, expected) = match message.split_once(", expected ") {
+        Some((what, expected)) => (what, Some(expected)),
+        None => (message, None),
+    };
+    // Text without quotes is the likeliest slip. TOML takes some of it for other things: what starts
+    // with n or i for a number, a PCI address for a time of day.
+    let bare = what == "string values must be quoted"
+        || what == "invalid time"
+        || what == "invalid float" && matches!(expected, Some("`nan`" | "`inf`"));
+    match (bare, expected) {
+        (true, _) if place.text().is_empty() => Fault::at(&place, "a value is missing", "write one here"),
+        (true, _) => {
+            let cure = format!("put it in quotes: \"{}\"", place.text());
+            Fault::at(&place, "this is text without quotes", cure)
+        }
+        (false, Some("nothing")) => Fault::at(&place, what, "remove it"),
+        (false, Some(expected)) => Fault::at(&place, what, format!("expected here: {expected}")),
+        (false, None) => Fault::at(&place, what, "write it as TOML (toml.io) does"),
+    }
 }
 
 /// One slip makes the parser stumble several times over the same line: the first time says most.
 fn first_of_each_line(faults: impl Iterator<Item = Fault>) -> Faults {
     let mut lines = HashSet::new();
     let faults = Faults::from_iter(faults);
-    faults
-        .into_iter()
-        .filter(|fault| lines.insert(fault.place().line()))
-        .collect()
+    faults.into_iter().filter(|fault| lines.insert(fault.place().line())).collect()
 }

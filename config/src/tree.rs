@@ -2,7 +2,7 @@
 //! `None`, so that one fault doesn't hide the next.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet, btree_map};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 
@@ -12,8 +12,11 @@ use toml::de::{DeTable, DeValue};
 use crate::fault::{Fault, Faults, Place, Source};
 use crate::syntax::Repeat;
 
+/// Octets up to which words are compared for likeness.
+const MAX_ALIKE_LEN: usize = 64;
+
 /// How alike two keys must be for one to be taken as a slip of the other (Jaro-Winkler, 0 to 1).
-const LIKENESS: f64 = 0.8;
+const LIKENESS: f64 = 0.77;
 
 /// Where the file sets what, by path: `ports.uplink.mtu`, `switch.cores[1]`.
 #[derive(Clone, Debug)]
@@ -46,16 +49,13 @@ pub(crate) struct Reader {
     /// Where the keys start that are not to be read.
     skipped: HashSet<usize>,
     /// What nothing else of its kind may be, and where it is.
-    taken: RefCell<BTreeMap<(String, String), String>>,
+    taken: RefCell<BTreeMap<(String, String), usize>>,
 }
 
 impl Reader {
     pub(crate) fn new(source: Source, repeats: &[Repeat]) -> Self {
         let faults = repeats.iter().map(|repeat| repeat.fault(&source)).collect();
-        let places = Places {
-            source,
-            spans: BTreeMap::new(),
-        };
+        let places = Places { source, spans: BTreeMap::new() };
         Self {
             faults: RefCell::new(faults),
             places: RefCell::new(places),
@@ -69,23 +69,27 @@ impl Reader {
         root: &Spanned<DeValue<'_>>,
         read: impl FnOnce(&Node<'_>) -> Option<T>,
     ) -> Option<T> {
-        read(&Node {
-            reader: self,
-            path: String::new(),
-            value: root,
-        })
+        read(&Node { reader: self, path: String::new(), value: root })
     }
 
     pub(crate) fn finish(self) -> (Faults, Places) {
-        (
-            self.faults.into_inner().into_iter().collect(),
-            self.places.into_inner(),
-        )
+        (self.faults.into_inner().into_iter().collect(), self.places.into_inner())
     }
 
     fn refuse(&self, span: Range<usize>, what: String, cure: String) {
         let place = Place::new(self.places.borrow().source.clone(), span);
         self.faults.borrow_mut().push(Fault::at(&place, what, cure));
+    }
+
+    fn unique(&self, span: Range<usize>, kind: &str, identity: impl Display, what: &str) -> Option<()> {
+        let identity = (kind.to_owned(), identity.to_string());
+        let other = *self.taken.borrow_mut().entry(identity).or_insert(span.start);
+        if other == span.start {
+            return Some(());
+        }
+        let (line, column) = self.places.borrow().source.position(other);
+        self.refuse(span, what.to_owned(), format!("keep one: the other is at {line}:{column}"));
+        None
     }
 }
 
@@ -105,22 +109,7 @@ impl<'d> Node<'d> {
 
     /// Takes `identity` for this value. `None` and a fault, if another value of `kind` has it.
     pub(crate) fn unique(&self, kind: &str, identity: impl Display, what: &str) -> Option<()> {
-        let (line, column) = self
-            .reader
-            .places
-            .borrow()
-            .source
-            .position(self.value.span().start);
-        let mut taken = self.reader.taken.borrow_mut();
-        match taken.entry((kind.to_owned(), identity.to_string())) {
-            btree_map::Entry::Vacant(entry) => {
-                entry.insert(format!("{line}:{column}"));
-                Some(())
-            }
-            btree_map::Entry::Occupied(entry) => {
-                self.refuse(what, format!("keep one: the other is at {}", entry.get()))
-            }
-        }
+        self.reader.unique(self.value.span(), kind, identity, what)
     }
 
     /// Notes a fault of the value. Returns `None`, whatever was to be read.
@@ -132,19 +121,10 @@ impl<'d> Node<'d> {
     /// Notes that the value has another type than it should.
     pub(crate) fn refuse_type<T>(&self, wanted: &str, cure: impl Into<String>) -> Option<T> {
         let article = |noun: &str| {
-            if noun.starts_with(['a', 'i', 'o']) {
-                "an"
-            } else {
-                "a"
-            }
+            if noun.starts_with(['a', 'i', 'o']) { "an" } else { "a" }
         };
         let found = self.value.get_ref().type_str();
-        let what = format!(
-            "`{}` is {} {found}, not {} {wanted}",
-            self.path,
-            article(found),
-            article(wanted)
-        );
+        let what = format!("`{}` is {} {found}, not {} {wanted}", self.path, article(found), article(wanted));
         self.refuse(what, cure)
     }
 
@@ -194,7 +174,7 @@ impl<'d> Node<'d> {
                 Some(word) => format!("did you mean \"{word}\"? It can be {list}"),
                 None => format!("write {list}"),
             };
-            self.refuse(format!("`{}` can't be this", self.path), cure)
+            self.refuse(format!("`{}` has no such value", self.path), cure)
         })
     }
 
@@ -204,11 +184,7 @@ impl<'d> Node<'d> {
             return self.refuse_type("array", cure);
         };
         let nodes = items.iter().enumerate();
-        Some(
-            nodes
-                .map(|(number, value)| self.child(&format!("[{number}]"), value))
-                .collect(),
-        )
+        Some(nodes.map(|(number, value)| self.child(&format!("[{number}]"), value)).collect())
     }
 
     /// What an array holds, one reader for all. `None` if any item is at fault.
@@ -225,10 +201,7 @@ impl<'d> Node<'d> {
         let nodes = entries.map(|(key, value)| {
             let name: &'d str = key.get_ref();
             let node = self.child(&format!(".{name}"), value);
-            let key = Key {
-                reader: self.reader,
-                span: key.span(),
-            };
+            let key = Key { reader: self.reader, span: key.span() };
             (name, key, node)
         });
         Some(nodes.collect())
@@ -243,9 +216,10 @@ impl<'d> Node<'d> {
             node: self.clone(),
             entries: self.in_order(table),
             known: RefCell::new(Vec::new()),
+            lacking: RefCell::new(Vec::new()),
         };
         let value = read(&table);
-        table.refuse_unknown();
+        table.finish();
         value
     }
 
@@ -254,10 +228,8 @@ impl<'d> Node<'d> {
     }
 
     fn in_order(&self, table: &'d DeTable<'d>) -> Vec<Entry<'d>> {
-        let mut entries: Vec<_> = table
-            .iter()
-            .filter(|(key, _)| !self.reader.skipped.contains(&key.span().start))
-            .collect();
+        let mut entries: Vec<_> =
+            table.iter().filter(|(key, _)| !self.reader.skipped.contains(&key.span().start)).collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         entries
     }
@@ -267,11 +239,7 @@ impl<'d> Node<'d> {
         let path = path.strip_prefix('.').unwrap_or(&path).to_owned();
         let mut places = self.reader.places.borrow_mut();
         places.spans.insert(path.clone(), value.span());
-        Self {
-            reader: self.reader,
-            path,
-            value,
-        }
+        Self { reader: self.reader, path, value }
     }
 }
 
@@ -284,6 +252,11 @@ pub(crate) struct Key<'d> {
 }
 
 impl Key<'_> {
+    /// Takes `identity` for this name. `None` and a fault, if another value of `kind` has it.
+    pub(crate) fn unique(&self, kind: &str, identity: impl Display, what: &str) -> Option<()> {
+        self.reader.unique(self.span.clone(), kind, identity, what)
+    }
+
     /// Notes a fault of the name.
     pub(crate) fn refuse<T>(&self, what: impl Into<String>, cure: impl Into<String>) -> Option<T> {
         self.reader.refuse(self.span.clone(), what.into(), cure.into());
@@ -296,6 +269,14 @@ pub(crate) struct Table<'d> {
     node: Node<'d>,
     entries: Vec<Entry<'d>>,
     known: RefCell<Vec<&'static str>>,
+    lacking: RefCell<Vec<Lacking>>,
+}
+
+/// A fault that is none if one of these keys is there after all, misspelt.
+struct Lacking {
+    keys: Vec<&'static str>,
+    what: String,
+    cure: String,
 }
 
 impl<'d> Table<'d> {
@@ -306,7 +287,9 @@ impl<'d> Table<'d> {
 
     /// The value of `key`, if it is there.
     pub(crate) fn find(&self, key: &'static str) -> Option<Node<'d>> {
-        self.known.borrow_mut().push(key);
+        if !self.known.borrow().contains(&key) {
+            self.known.borrow_mut().push(key);
+        }
         let (_, value) = self.entry(key)?;
         Some(self.node.child(&format!(".{key}"), value))
     }
@@ -325,10 +308,19 @@ impl<'d> Table<'d> {
     ) -> Option<T> {
         match self.find(key) {
             Some(node) => read(&node),
-            None => self
-                .node
-                .refuse(format!("`{}` lacks `{key}`", self.node.path), cure),
+            None => self.refuse_lack(&[key], format!("`{}` lacks `{key}`", self.node.path), cure),
         }
+    }
+
+    /// Notes that none of `keys` is there, though one is needed.
+    pub(crate) fn refuse_lack<T>(
+        &self,
+        keys: &[&'static str],
+        what: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Option<T> {
+        self.lacking.borrow_mut().push(Lacking { keys: keys.to_vec(), what: what.into(), cure: cure.into() });
+        None
     }
 
     /// Notes every one of `keys` that is there, though it has no meaning in this table because of what
@@ -346,28 +338,35 @@ impl<'d> Table<'d> {
     }
 
     fn entry(&self, key: &str) -> Option<Entry<'d>> {
-        self.entries
-            .iter()
-            .copied()
-            .find(|(found, _)| found.get_ref() == key)
+        self.entries.iter().copied().find(|(found, _)| found.get_ref() == key)
     }
 
-    fn refuse_unknown(&self) {
+    /// Notes the keys that nobody asked for, and those that were asked for in vain.
+    fn finish(&self) {
         let known = self.known.borrow();
-        let of = match self.node.path.as_str() {
-            "" => "unknown table".to_owned(),
+        let what = match self.node.path.as_str() {
+            "" => "the file has no such key at its top".to_owned(),
             path => format!("`{path}` has no such key"),
         };
+        let mut meant = HashSet::new();
         for (key, _) in &self.entries {
-            if !known.contains(&key.get_ref().as_ref()) {
-                let cure = match alike(key.get_ref(), known.iter().copied()) {
-                    Some(meant) => format!("did you mean `{meant}`?"),
-                    None => {
-                        let keys: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
-                        format!("it can have {}", keys.join(", "))
-                    }
-                };
-                self.refuse_key(key.span(), &of, &cure);
+            if known.contains(&key.get_ref().as_ref()) {
+                continue;
+            }
+            let guess = alike(key.get_ref(), known.iter().copied());
+            meant.extend(guess);
+            let cure = match guess {
+                Some(guess) => format!("did you mean `{guess}`?"),
+                None => {
+                    let keys: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
+                    format!("it can have {}", keys.join(", "))
+                }
+            };
+            self.refuse_key(key.span(), &what, &cure);
+        }
+        for Lacking { keys, what, cure } in self.lacking.borrow_mut().drain(..) {
+            if !keys.iter().any(|key| meant.contains(key)) {
+                self.node.refuse::<()>(what, cure);
             }
         }
     }
@@ -381,13 +380,13 @@ pub(crate) fn all<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
 
 /// The candidate that `word` is probably a slip of.
 pub(crate) fn alike<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    let scored = candidates.into_iter().map(|candidate| {
+    let comparable = candidates.into_iter().filter(|other| word.len().max(other.len()) <= MAX_ALIKE_LEN);
+    let scored = comparable.map(|candidate| {
         let likeness = strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase());
         (likeness, candidate)
     });
     let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b));
-    best.filter(|(likeness, _)| *likeness >= LIKENESS)
-        .map(|(_, candidate)| candidate)
+    best.filter(|(likeness, _)| *likeness >= LIKENESS).map(|(_, candidate)| candidate)
 }
 
 /// `a`, `a or b`, `a, b or c`.

@@ -46,13 +46,9 @@ pub(crate) enum Dimension {
 impl Dimension {
     const fn units(self) -> &'static [(&'static str, u64)] {
         match self {
-            Self::Octets => &[
-                ("B", 1),
-                ("KiB", 1 << 10),
-                ("MiB", 1 << 20),
-                ("GiB", 1 << 30),
-                ("TiB", 1 << 40),
-            ],
+            Self::Octets => {
+                &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)]
+            }
             Self::Time => &[
                 ("ns", 1),
                 ("us", 1_000),
@@ -62,12 +58,7 @@ impl Dimension {
                 ("h", 3_600 * NANOS),
                 ("d", 86_400 * NANOS),
             ],
-            Self::BitRate => &[
-                ("bit", 1),
-                ("kbit", 1_000),
-                ("Mbit", 1_000_000),
-                ("Gbit", 1_000_000_000),
-            ],
+            Self::BitRate => &[("bit", 1), ("kbit", 1_000), ("Mbit", 1_000_000), ("Gbit", 1_000_000_000)],
             Self::PacketRate => &[("pps", 1), ("kpps", 1_000), ("Mpps", 1_000_000)],
         }
     }
@@ -75,7 +66,7 @@ impl Dimension {
     /// The quantity in the largest unit that divides it.
     pub(crate) fn show(self, quantity: u64) -> String {
         let units = self.units().iter().rev();
-        let mut fitting = units.filter(|(_, scale)| quantity >= *scale && quantity % scale == 0);
+        let mut fitting = units.filter(|(_, scale)| quantity >= *scale && quantity.is_multiple_of(*scale));
         let (unit, scale) = fitting.next().unwrap_or(&self.units()[0]);
         format!("{}{unit}", quantity / scale)
     }
@@ -85,23 +76,15 @@ const NANOS: u64 = 1_000_000_000;
 
 /// A quantity of one of some dimensions. `example` is one as the file would have it.
 pub(crate) fn quantity(node: &Node<'_>, dimensions: &[Dimension], example: &str) -> Option<(Dimension, u64)> {
-    let units: Vec<_> = dimensions
-        .iter()
-        .flat_map(|dimension| dimension.units())
-        .map(|(name, _)| name)
-        .collect();
-    let cure = format!(
-        "write a number and its unit ({}), as in \"{example}\"",
-        alternatives(&units)
-    );
+    let units: Vec<_> =
+        dimensions.iter().flat_map(|dimension| dimension.units()).map(|(name, _)| name).collect();
+    let cure = format!("write a number and its unit ({}), as in \"{example}\"", alternatives(&units));
     if node.is_integer() {
         return node.refuse(format!("`{}` has no unit", node.path()), cure);
     }
     let text = node.text(&cure)?;
-    let (number, unit) = text.split_at(
-        text.find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(text.len()),
-    );
+    let (number, unit) =
+        text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
     let unit = unit.trim_start();
     if unit.is_empty() {
         return node.refuse(format!("`{}` has no unit", node.path()), cure);
@@ -115,10 +98,7 @@ pub(crate) fn quantity(node: &Node<'_>, dimensions: &[Dimension], example: &str)
     };
     match scaled(number, scale) {
         Some(quantity) => Some((dimension, quantity)),
-        None => node.refuse(
-            format!("`{}` is not a number of its smallest unit", node.path()),
-            cure,
-        ),
+        None => node.refuse(format!("`{}` is not a number of its smallest unit", node.path()), cure),
     }
 }
 
@@ -151,7 +131,7 @@ pub(crate) fn check_range(
     }
     let (low, high) = (dimension.show(*range.start()), dimension.show(*range.end()));
     let what = format!("`{}` is out of range", node.path());
-    node.refuse(what, format!("write {low} to {high}"))
+    node.refuse(what, format!("write \"{low}\" to \"{high}\""))
 }
 
 /// A size within a range.

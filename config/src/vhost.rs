@@ -29,15 +29,10 @@ pub enum VhostRole {
 pub(crate) fn read(node: &Node<'_>) -> Option<VhostUser> {
     node.table(|table| {
         let socket = table.require("socket", "add `socket = \"/run/pollux/NAME.sock\"`", socket);
-        let role = table.get("role", |node| {
-            node.choice(&[("client", VhostRole::Client), ("server", VhostRole::Server)])
-        });
+        let role = table
+            .get("role", |node| node.choice(&[("client", VhostRole::Client), ("server", VhostRole::Server)]));
         let queues = table.get("queues", |node| node.number(&limits::QUEUES));
-        Some(VhostUser {
-            socket: socket?,
-            role: role.unwrap_or_default(),
-            queues: queues.unwrap_or(1),
-        })
+        Some(VhostUser { socket: socket?, role: role.unwrap_or_default(), queues: queues.unwrap_or(1) })
     })
 }
 
@@ -48,28 +43,17 @@ fn socket(node: &Node<'_>) -> Option<PathBuf> {
         return node.refuse(what, "write it from the root, as in \"/run/pollux/vm1.sock\"");
     }
     if text.ends_with('/') {
-        return node.refuse(
-            format!("`{}` names a directory", node.path()),
-            "add the socket's own name",
-        );
+        return node.refuse(format!("`{}` names a directory", node.path()), "add the socket's own name");
     }
     // The path becomes part of a device's arguments, where a comma would start the next one.
-    if !text
-        .bytes()
-        .all(|c| c.is_ascii_alphanumeric() || b"/._-+:@%".contains(&c))
-    {
-        let what = format!(
-            "`{}` has a character that DPDK's device arguments can't hold",
-            node.path()
-        );
+    if !text.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-+:@%".contains(&c)) {
+        let what = format!("`{}` has a character that DPDK's device arguments can't hold", node.path());
         return node.refuse(what, "use letters, digits and / . _ - + : @ % only");
     }
     if text.len() > limits::MAX_SOCKET_PATH_LEN {
         let what = format!("`{}` has {} octets", node.path(), text.len());
-        let cure = format!(
-            "shorten it to {}: a socket's path has no room for more",
-            limits::MAX_SOCKET_PATH_LEN
-        );
+        let cure =
+            format!("shorten it to {}: a socket's path has no room for more", limits::MAX_SOCKET_PATH_LEN);
         return node.refuse(what, cure);
     }
     // Its components leave `//` and `/./` out, which name the same socket.

@@ -17,11 +17,8 @@ enum Mode {
     Dot1qTunnel,
 }
 
-const MODES: [(&str, Mode); 3] = [
-    ("access", Mode::Access),
-    ("trunk", Mode::Trunk),
-    ("dot1q-tunnel", Mode::Dot1qTunnel),
-];
+const MODES: [(&str, Mode); 3] =
+    [("access", Mode::Access), ("trunk", Mode::Trunk), ("dot1q-tunnel", Mode::Dot1qTunnel)];
 
 const PRIORITY_TAGS: [(&str, PriorityTags); 3] = [
     ("never", PriorityTags::Never),
@@ -52,10 +49,7 @@ pub(crate) fn read(node: &Node<'_>) -> Option<Vlan> {
             Mode::Trunk => keys.trunk(table),
             Mode::Dot1qTunnel => keys.dot1q_tunnel(table),
         };
-        Some(Vlan {
-            mode: mode?,
-            priority_tags: priority_tags.unwrap_or_default(),
-        })
+        Some(Vlan { mode: mode?, priority_tags: priority_tags.unwrap_or_default() })
     })
 }
 
@@ -74,34 +68,21 @@ impl Keys {
         let cure = "remove it, or write `mode = \"trunk\"`";
         table.refuse_keys(&["allowed", "native", "native_tagged"], what, cure);
         let what = "has no meaning on an access port, which sends no tags";
-        table.refuse_keys(
-            &["ethertype"],
-            what,
-            "remove it, or write `mode = \"dot1q-tunnel\"`",
-        );
+        table.refuse_keys(&["ethertype"], what, "remove it, or write `mode = \"dot1q-tunnel\"`");
         let vid = table.require("vid", "add the port's VLAN, as in `vid = 10`", |_| self.vid);
         Some(VlanMode::Access { vid: vid? })
     }
 
     fn trunk(self, table: &Table<'_>) -> Option<VlanMode> {
         let what = "has no meaning on a trunk, which has many VLANs";
-        table.refuse_keys(
-            &["vid"],
-            what,
-            "write `native` for the VLAN of untagged frames, or `allowed`",
-        );
+        table.refuse_keys(&["vid"], what, "write `native` for the VLAN of untagged frames, or `allowed`");
         let what = "has no meaning on a trunk, which sends customer tags (0x8100)";
-        table.refuse_keys(
-            &["ethertype"],
-            what,
-            "remove it, or write `mode = \"dot1q-tunnel\"`",
-        );
+        table.refuse_keys(&["ethertype"], what, "remove it, or write `mode = \"dot1q-tunnel\"`");
         let (has_allowed, has_native) = (table.find("allowed").is_some(), table.find("native").is_some());
         if !has_allowed && !has_native {
             let cure = "add `allowed = [\"1-4094\"]` for every VLAN, or `native = 1`";
-            return table
-                .node()
-                .refuse("a trunk without `allowed` and `native` would carry nothing", cure);
+            let what = "a trunk without `allowed` and `native` would carry nothing";
+            return table.refuse_lack(&["allowed", "native"], what, cure);
         }
         if !has_native {
             let what = "has no meaning without `native`";
@@ -153,10 +134,7 @@ fn vids(node: &Node<'_>, range: RangeInclusive<u16>) -> Option<VidSet> {
     let cure = "write a list of numbers and ranges, as in [10, \"100-199\"]";
     let ranges = node.list(cure, |item| vid_range(item, &range))?;
     if ranges.is_empty() {
-        return node.refuse(
-            format!("`{}` is empty", node.path()),
-            "list a VLAN, or leave the key out",
-        );
+        return node.refuse(format!("`{}` is empty", node.path()), "list a VLAN, or leave the key out");
     }
     Some(ranges.into_iter().flatten().collect())
 }
@@ -178,10 +156,7 @@ fn vid_range(node: &Node<'_>, range: &RangeInclusive<u16>) -> Option<RangeInclus
     };
     if !range.contains(&first) || !range.contains(&last) {
         let what = format!("`{}` is out of range", node.path());
-        return node.refuse(
-            what,
-            format!("write numbers from {} to {}", range.start(), range.end()),
-        );
+        return node.refuse(what, format!("write numbers from {} to {}", range.start(), range.end()));
     }
     if first > last {
         let what = format!("`{}` runs backwards", node.path());

@@ -34,11 +34,7 @@ fn device(config: &Config, index: usize) -> &Device {
 #[test]
 fn the_promised_file_loads() {
     let config = load(PRODUCT);
-    let switch = Switch {
-        cores: Some(vec![2, 3]),
-        hugepages: true,
-        memory: Some(Bytes::mib(1024)),
-    };
+    let switch = Switch { cores: Some(vec![2, 3]), hugepages: true, memory: Some(Bytes::mib(1024)) };
     assert_eq!(config.switch, switch);
     assert_eq!(config.fdb.capacity, 131_072);
     assert_eq!(config.fdb.ageing_time, Duration::from_secs(300));
@@ -55,11 +51,7 @@ fn the_promised_file_loads() {
     };
     assert_eq!(*device(&config, 0), uplink);
     assert_eq!(config.ports[0].mtu, 9000);
-    let trunk = VlanMode::Trunk {
-        allowed: all_vids(),
-        native: Some(vid(1)),
-        native_tagged: false,
-    };
+    let trunk = VlanMode::Trunk { allowed: all_vids(), native: Some(vid(1)), native_tagged: false };
     assert_eq!(config.ports[0].vlan.mode, trunk);
 
     let socket = |name: &str, role, queues| {
@@ -78,11 +70,7 @@ fn the_promised_file_loads() {
         default_pcp: Pcp::ZERO,
     };
     assert_eq!(config.ports[1].vlan, access);
-    let tunnel = VlanMode::Dot1qTunnel {
-        vid: vid(100),
-        allowed: Some(all_vids()),
-        tpid: Tpid::STag,
-    };
+    let tunnel = VlanMode::Dot1qTunnel { vid: vid(100), allowed: Some(all_vids()), tpid: Tpid::STag };
     assert_eq!(config.ports[2].vlan.mode, tunnel);
     assert_eq!(config.ports[2].vlan.trust, Trust::Port);
 
@@ -97,29 +85,17 @@ fn the_promised_file_loads() {
     assert_eq!(class_numbers, [1, 0, 2, 3, 4, 5, 6, 7]);
     assert_eq!(profile.class_to_pcp.map(Pcp::value), [1, 0, 2, 3, 4, 5, 6, 7]);
     let strict: Vec<_> = profile.classes.strict.iter().map(|class| class.value()).collect();
-    let dwrr: Vec<_> = profile
-        .classes
-        .dwrr
-        .iter()
-        .map(|(class, weight)| (class.value(), *weight))
-        .collect();
+    let dwrr: Vec<_> = profile.classes.dwrr.iter().map(|(class, weight)| (class.value(), *weight)).collect();
     assert_eq!(strict, [7, 6]);
     assert_eq!(dwrr, [(5, 8), (4, 4), (3, 4), (2, 2), (1, 1), (0, 1)]);
-    let ingress = RateLimit::Bits {
-        bits_per_second: 2_000_000_000,
-        burst: Bytes::mib(1),
-    };
+    let ingress = RateLimit::Bits { bits_per_second: 2_000_000_000, burst: Bytes::mib(1) };
     assert_eq!(profile.ingress_rate, Some(ingress));
     assert_eq!(config.metrics.unwrap().listen, "127.0.0.1:9475".parse().unwrap());
 }
 
 #[test]
 fn what_is_not_done_yet_is_said() {
-    let lines: Vec<_> = load(PRODUCT)
-        .notices()
-        .iter()
-        .map(|notice| notice.line().to_string())
-        .collect();
+    let lines: Vec<_> = load(PRODUCT).notices().iter().map(|notice| notice.line().to_string()).collect();
     assert_eq!(
         lines,
         [
@@ -229,36 +205,17 @@ fn every_mode_and_quantity_loads() {
     assert_eq!(config.ports[0].vlan.mode, trunk);
     assert_eq!(config.ports[0].vlan.trust, Trust::Port);
     assert_eq!(config.ports[0].vlan.default_pcp.value(), 7);
-    let native = VlanMode::Trunk {
-        allowed: VidSet::EMPTY,
-        native: Some(vid(31)),
-        native_tagged: true,
-    };
+    let native = VlanMode::Trunk { allowed: VidSet::EMPTY, native: Some(vid(31)), native_tagged: true };
     assert_eq!(config.ports[1].vlan.mode, native);
     assert_eq!(config.ports[1].vlan.priority_tags, PriorityTags::IfNonzero);
     assert!(!device(&config, 1).promiscuous);
-    let tunnel = VlanMode::Dot1qTunnel {
-        vid: vid(5),
-        allowed: Some((0..=9).collect()),
-        tpid: Tpid::CTag,
-    };
+    let tunnel = VlanMode::Dot1qTunnel { vid: vid(5), allowed: Some((0..=9).collect()), tpid: Tpid::CTag };
     assert_eq!(config.ports[2].vlan.mode, tunnel);
     assert_eq!(config.ports[2].vlan.trust, Trust::Pcp);
-    let packets = RateLimit::Packets {
-        packets_per_second: 500_000,
-        burst_packets: 5_000,
-    };
+    let packets = RateLimit::Packets { packets_per_second: 500_000, burst_packets: 5_000 };
     assert_eq!(config.profiles[0].ingress_rate, Some(packets));
-    let bits = RateLimit::Bits {
-        bits_per_second: 1_000_000_000,
-        burst: Bytes::new(1_250_000),
-    };
+    let bits = RateLimit::Bits { bits_per_second: 1_000_000_000, burst: Bytes::new(1_250_000) };
     assert_eq!(config.profiles[0].egress_rate, Some(bits));
-    let strict: Vec<_> = config.profiles[1]
-        .classes
-        .strict
-        .iter()
-        .map(|class| class.value())
-        .collect();
+    let strict: Vec<_> = config.profiles[1].classes.strict.iter().map(|class| class.value()).collect();
     assert_eq!(strict, [7, 6, 5, 4, 3, 2, 1, 0]);
 }
