@@ -78,14 +78,14 @@ fn static_entry(node: &Node<'_>, ports: &[Entry]) -> Option<StaticEntry> {
         let vid = table.require("vid", "add the station's VLAN, as in `vid = 10`", vlan::vid);
         let port = table.require("port", "add the station's port, as in `port = \"vm1\"`", |node| {
             let (number, entry) = port(node, ports)?;
-            let member = match (&entry.port, vid) {
-                (Some(port), Some(vid)) if !port.vlan.mode.is_member(vid) => {
-                    let what = format!("this port is not a member of VLAN {vid}");
-                    return node.refuse(what, "name a VLAN of the port, or a port of the VLAN");
-                }
-                _ => number,
-            };
-            Some(member)
+            // A port or a VLAN at fault says nothing of membership.
+            let (Some(port), Some(vid)) = (&entry.port, vid) else { return None };
+            if port.vlan.mode.is_member(vid) {
+                Some(number)
+            } else {
+                let what = format!("this port is not a member of VLAN {vid}");
+                node.refuse(what, "name a VLAN of the port, or a port of the VLAN")
+            }
         });
         let (mac, vid) = (mac?, vid?);
         table.get("mac", |node| {

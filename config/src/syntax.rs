@@ -58,7 +58,9 @@ pub(crate) fn repair(source: &Source) -> Result<Repaired, Faults> {
             None if errors.is_empty() => return Ok(Repaired { text, repeats }),
             None => {
                 let wrong = errors.iter().map(|error| fault(source, error));
-                return Err(first_of_each_line(wrong.chain(repeats.iter().map(|r| r.fault(source)))));
+                return Err(first_of_each_line(
+                    wrong.chain(repeats.iter().map(|repeat| repeat.fault(source))),
+                ));
             }
         }
     }
