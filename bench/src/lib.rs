@@ -1,1 +1,35 @@
 //! The lab's tester.
+#![forbid(unsafe_code)]
+
+mod error;
+mod generator;
+mod load;
+mod peers;
+
+pub use error::{BenchError, Result};
+pub use generator::GeneratorArgs;
+pub use peers::PeersArgs;
+
+/// What the tester can do.
+#[derive(Debug, clap::Subcommand)]
+pub enum BenchCommand {
+    /// Puts Pollux, testpmd and Open vSwitch in turn under the same load
+    Peers(PeersArgs),
+    /// The load between two vhost-user ports, for the tester's own use
+    #[command(hide = true)]
+    Generate(GeneratorArgs),
+}
+
+impl BenchCommand {
+    /// Does it.
+    ///
+    /// # Errors
+    ///
+    /// See [`BenchError`].
+    pub fn run(&self) -> Result<()> {
+        match self {
+            Self::Peers(args) => peers::run(args),
+            Self::Generate(args) => generator::run(args),
+        }
+    }
+}

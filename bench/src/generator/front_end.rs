@@ -1,0 +1,132 @@
+//! One side: a VM's end of a vhost-user port.
+
+use std::path::Path;
+
+use arrayvec::ArrayVec;
+use dpdk::{Device, Eal, Mbuf, Mempool, PortConfig, RxQueue, Started, TxQueue};
+use pollux_net::Frame;
+
+use super::check::Check;
+use crate::load::{self, FRAME_LEN, Load};
+use crate::{BenchError, Result};
+
+/// Frames that are sent and received at once.
+pub(super) const BURST: usize = 32;
+
+/// A stream's frame in a cache line of its own.
+#[repr(align(64))]
+struct Template([u8; FRAME_LEN]);
+
+pub(super) struct FrontEnd {
+    rx: RxQueue,
+    tx: TxQueue,
+    /// Keeps the device.
+    _port: dpdk::Port<Started>,
+    pool: Mempool,
+    templates: Vec<Template>,
+    /// The stream of the next frame.
+    stream: usize,
+    /// The sequence number of the next frame.
+    sequence: u64,
+    /// Frames that the switch hasn't taken yet.
+    waiting: ArrayVec<Mbuf, BURST>,
+    pub(super) check: Check,
+    pub(super) counts: Counts,
+}
+
+/// What happened at one side.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    pub(super) polls: u64,
+    pub(super) empty_polls: u64,
+    /// Bursts of which the switch's ring hadn't room for all.
+    pub(super) blocked: u64,
+}
+
+impl FrontEnd {
+    /// Connects to the switch's socket.
+    pub(super) fn new(
+        eal: &Eal,
+        pool: &Mempool,
+        load: &Load,
+        side: u8,
+        socket: &Path,
+        queue_size: u16,
+    ) -> Result<Self> {
+        let devargs = format!(
+            "net_virtio_user{side},path={},queues=1,queue_size={queue_size},mac=02:ff:ff:ff:ff:0{side}",
+            socket.display()
+        );
+        let config = PortConfig { rx_ring: queue_size, tx_ring: queue_size, ..PortConfig::default() };
+        let stopped = Device::new(devargs).attach(eal)?;
+        let started = stopped.start(&config, std::slice::from_ref(pool));
+        let mut port = started.map_err(|refused| refused.error)?;
+        let mut queues = port.take_queues()?;
+        let (Some(rx), Some(tx)) = (queues.rx.pop(), queues.tx.pop()) else {
+            return Err(BenchError::process("the load", "a front end without queues"));
+        };
+        Ok(Self {
+            rx,
+            tx,
+            _port: port,
+            pool: pool.clone(),
+            templates: load.frames(side).map(Template).collect(),
+            stream: 0,
+            sequence: 0,
+            waiting: ArrayVec::new(),
+            // What arrives here was sent by the other side.
+            check: Check::new(1 - side, load.streams()),
+            counts: Counts::default(),
+        })
+    }
+
+    /// Takes a burst, and checks it.
+    #[inline]
+    pub(super) fn receive(&mut self) {
+        let mut burst = ArrayVec::<Mbuf, BURST>::new();
+        let count = self.rx.receive(&mut burst);
+        self.counts.polls += 1;
+        if count == 0 {
+            self.counts.empty_polls += 1;
+            return;
+        }
+        self.counts.received += count as u64;
+        burst.iter().for_each(Mbuf::prefetch);
+        for mbuf in &burst {
+            self.check.see(load::label(mbuf.head()));
+        }
+        Mbuf::free_burst(&mut burst);
+    }
+
+    /// Offers a burst: what was left of the last one, or a new one.
+    #[inline]
+    pub(super) fn send(&mut self) {
+        if self.waiting.is_empty() {
+            self.fill();
+        }
+        self.counts.sent += self.tx.transmit(&mut self.waiting) as u64;
+        self.counts.blocked += u64::from(!self.waiting.is_empty());
+    }
+
+    #[inline]
+    fn fill(&mut self) {
+        if !Mbuf::new_burst(&self.pool, &mut self.waiting) {
+            return;
+        }
+        for mbuf in &mut self.waiting {
+            let mut octets = self.templates[self.stream].0;
+            load::set_sequence(&mut octets, self.sequence);
+            if !mbuf.append(&self.pool, &octets) {
+                // An empty mbuf has room; were it not so, the frame would be strange on arrival.
+                continue;
+            }
+            self.sequence += 1;
+            self.stream += 1;
+            if self.stream == self.templates.len() {
+                self.stream = 0;
+            }
+        }
+    }
+}

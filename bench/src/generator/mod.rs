@@ -1,0 +1,111 @@
+//! The load between two vhost-user ports: one front end on each, both sending as fast as the switch
+//! takes it, every frame that arrives checked.
+
+mod check;
+mod front_end;
+mod report;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use dpdk::{Eal, EalOptions, Mempool, PoolOptions};
+
+use crate::load::Load;
+use crate::{BenchError, Result};
+use front_end::FrontEnd;
+pub(crate) use report::{Faults, Report};
+
+/// The line that says that the window has begun.
+pub(crate) const MEASURING: &str = "measuring";
+
+/// Rounds between looks at the clock.
+const ROUNDS_PER_LOOK: u32 = 256;
+
+/// How long frames may be on their way when nothing is sent any more.
+const STRAGGLERS: Duration = Duration::from_millis(200);
+
+/// `pollux bench generate`.
+#[derive(Debug, clap::Args)]
+pub struct GeneratorArgs {
+    /// The switch's vhost-user sockets, two of them
+    #[arg(long = "socket", required = true)]
+    sockets: Vec<PathBuf>,
+    /// The CPU that polls
+    #[arg(long, default_value_t = 0)]
+    cpu: usize,
+    /// Pairs of stations that talk
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pairs: u32,
+    /// What the stations are drawn from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Descriptors of each ring
+    #[arg(long, default_value_t = 1024)]
+    queue_size: u16,
+    /// Seconds before the window
+    #[arg(long, default_value_t = 1.0)]
+    warm_up: f64,
+    /// Seconds of the window
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+}
+
+/// Sends and receives, and prints [`MEASURING`], the figures of the window as JSON, and those of the
+/// whole run when the last frame has come.
+pub(crate) fn run(args: &GeneratorArgs) -> Result<()> {
+    let [left, right] = &args.sockets[..] else {
+        return Err(BenchError::Input("name two sockets, each with --socket".to_owned()));
+    };
+    let load = Load::new(args.pairs, args.seed);
+    let eal = Eal::init(&EalOptions {
+        file_prefix: format!("pollux-load-{}", std::process::id()),
+        in_memory: true,
+        management_cpu: Some(args.cpu),
+        // So that the back end gets a few large pieces of memory, and not one for each hugepage.
+        extra: vec!["--single-file-segments".to_owned()],
+        ..EalOptions::default()
+    })?;
+    let options = PoolOptions {
+        purpose: "the load".to_owned(),
+        mbufs: 8 * u32::from(args.queue_size) + 4095,
+        ..PoolOptions::default()
+    };
+    let pool = Mempool::create(&eal, &options)?;
+    // This thread is pinned by now; DPDK gives it a cache in the pool.
+    let thread = eal.register_thread()?;
+    let mut sides = [
+        FrontEnd::new(&eal, &pool, &load, 0, left, args.queue_size)?,
+        FrontEnd::new(&eal, &pool, &load, 1, right, args.queue_size)?,
+    ];
+    let mut traffic = |duration: Duration, sending: bool| -> Result<Report> {
+        let before = Report::of(&sides);
+        let (start, used) = (Instant::now(), report::cpu_time()?);
+        while start.elapsed() < duration {
+            for _ in 0..ROUNDS_PER_LOOK {
+                for side in &mut sides {
+                    side.receive();
+                    if sending {
+                        side.send();
+                    }
+                }
+            }
+            thread.pass();
+        }
+        let cpu_time = report::cpu_time()? - used;
+        Ok(Report::of(&sides).since(&before, start.elapsed(), cpu_time))
+    };
+    let seconds =
+        |seconds| Duration::try_from_secs_f64(seconds).map_err(|error| BenchError::Input(error.to_string()));
+    traffic(seconds(args.warm_up)?, true)?;
+    println!("{MEASURING}");
+    let window = traffic(seconds(args.seconds)?, true)?;
+    print(&window)?;
+    traffic(STRAGGLERS, false)?;
+    print(&Report::of(&sides))
+}
+
+fn print(report: &Report) -> Result<()> {
+    let text = serde_json::to_string(report).map_err(|error| BenchError::process("the load", error))?;
+    println!("{text}");
+    Ok(())
+}

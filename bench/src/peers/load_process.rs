@@ -1,0 +1,85 @@
+//! The load between two vhost-user ports: a process of its own.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::interrupt;
+use super::process::Process;
+use super::scene::Stage;
+use super::switch::keep_runtime_files;
+use crate::generator::{MEASURING, Report};
+use crate::{BenchError, Result};
+
+/// How the load is to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    pub(super) queue_size: u16,
+    pub(super) warm_up: Duration,
+    pub(super) window: Duration,
+}
+
+pub(super) struct LoadProcess {
+    process: Process,
+    patience: Duration,
+}
+
+impl LoadProcess {
+    /// Starts the load against the sockets of a switch.
+    pub(super) fn start(stage: &Stage<'_>, plan: Plan) -> Result<Self> {
+        let sockets = stage.sockets();
+        for socket in &sockets {
+            wait_for_socket(socket)?;
+        }
+        // The generator is a command of this binary.
+        let program = std::env::current_exe().map_err(BenchError::io("finding this program"))?;
+        let process = Process::start("the load", &program, |command| {
+            keep_runtime_files(command, stage);
+            command.args(["bench", "generate", "--socket"]).arg(&sockets[0]).arg("--socket").arg(&sockets[1]);
+            let mut option = |name: &str, value: String| {
+                command.arg(name).arg(value);
+            };
+            option("--cpu", stage.cpus.house.to_string());
+            option("--pairs", stage.pairs.to_string());
+            option("--seed", plan.seed.to_string());
+            option("--queue-size", plan.queue_size.to_string());
+            option("--warm-up", plan.warm_up.as_secs_f64().to_string());
+            option("--seconds", plan.window.as_secs_f64().to_string());
+        })?;
+        let patience = plan.warm_up + plan.window + Duration::from_secs(20);
+        Ok(Self { process, patience })
+    }
+
+    /// Waits for the end of the warm-up.
+    pub(super) fn wait_until_measuring(&mut self) -> Result<()> {
+        let patience = self.patience;
+        self.process.wait_for("measuring", patience, |line| (line == MEASURING).then_some(()))
+    }
+
+    /// Waits for the figures of the window, which has just ended.
+    pub(super) fn window(&mut self) -> Result<Report> {
+        self.report("the figures of the window")
+    }
+
+    /// Waits for its end, and for its last word on every frame.
+    pub(super) fn finish(mut self) -> Result<Report> {
+        let report = self.report("the last figures")?;
+        self.process.wait()?;
+        Ok(report)
+    }
+
+    fn report(&mut self, what: &str) -> Result<Report> {
+        let patience = self.patience;
+        self.process.wait_for(what, patience, |line| serde_json::from_str(line).ok())
+    }
+}
+
+fn wait_for_socket(path: &Path) -> Result<()> {
+    for _ in 0..500 {
+        if path.exists() {
+            return Ok(());
+        }
+        interrupt::sleep(interrupt::TICK)?;
+    }
+    Err(BenchError::process("the switch", format_args!("no socket {} within 10 s", path.display())))
+}

@@ -1,0 +1,190 @@
+//! Pollux beside its peers: each started privately, under the same load, in turn.
+
+mod capture;
+mod cpu;
+mod hugepages;
+mod interrupt;
+mod load_process;
+mod ovs;
+mod pollux;
+mod process;
+mod report;
+mod sample;
+mod scene;
+mod summary;
+mod switch;
+mod targets;
+mod testpmd;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::load::Load;
+use crate::{BenchError, Result};
+use hugepages::Hugepages;
+use report::Run;
+use sample::{Round, Sample};
+use scene::{Cpus, Scene, Stage, System};
+
+/// Hugepages for the largest load: Open vSwitch's pool takes 800 MiB, whatever its ports.
+const HUGEPAGES_MIB: u64 = 1280;
+
+/// How often a round is repeated when others ran on its CPUs.
+const REPEATS: u32 = 3;
+
+/// `pollux bench peers`.
+#[derive(Debug, clap::Args)]
+pub struct PeersArgs {
+    /// The scenes to measure
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Scene::InProcess, Scene::Vhost])]
+    scenes: Vec<Scene>,
+    /// The systems to measure
+    #[arg(long, value_enum, value_delimiter = ',',
+          default_values_t = [System::Pollux, System::TestpmdIo, System::TestpmdMac, System::Ovs])]
+    systems: Vec<System>,
+    /// Pairs of stations that talk, a load each
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 1000, 10_000, 100_000],
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pairs: Vec<u32>,
+    /// Rounds; the systems take turns in each
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Seconds that each system is measured for in a round
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// The CPU of the switch's worker
+    #[arg(long, default_value_t = 1)]
+    worker_cpu: usize,
+    /// The CPU of everything else, the load between vhost-user ports included
+    #[arg(long, default_value_t = 0)]
+    house_cpu: usize,
+    /// Descriptors of the front ends' rings
+    #[arg(long, default_value_t = 1024)]
+    queue_size: u16,
+    /// Stations, and the order in which they talk, are drawn from this
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The switch to measure; default: this program
+    #[arg(long)]
+    pollux: Option<PathBuf>,
+    /// Where all figures go, as JSON
+    #[arg(long, default_value = "bench-peers.json")]
+    json: PathBuf,
+}
+
+/// Measures everything that `args` name, and prints it.
+pub(crate) fn run(args: &PeersArgs) -> Result<()> {
+    let cpus = Cpus { worker: args.worker_cpu, house: args.house_cpu };
+    args.check(cpus)?;
+    let pollux = sample::pollux(args.pollux.as_ref())?;
+    let mut versions = Vec::new();
+    for system in &args.systems {
+        versions.push(switch::version(*system, &pollux)?);
+    }
+    versions.dedup();
+    interrupt::watch()?;
+    cpu::stay_on(cpus.house)?;
+    let tsc_hz = cpu::tsc_hz();
+    let _hugepages = Hugepages::reserve(HUGEPAGES_MIB)?;
+
+    let samples = measure(args, cpus, &pollux, tsc_hz)?;
+    let summaries = summary::summarise(&samples, tsc_hz);
+    let run = Run {
+        processor: cpu::model(),
+        tsc_hz,
+        cpus,
+        versions,
+        rounds: args.rounds,
+        window_seconds: args.seconds,
+        seed: args.seed,
+        queue_size: args.queue_size,
+        verdicts: targets::judge(&summaries),
+        summaries,
+        samples,
+    };
+    println!("{}", run.text());
+    run.save(&args.json)
+}
+
+impl PeersArgs {
+    fn check(&self, cpus: Cpus) -> Result<()> {
+        if cpus.worker == cpus.house {
+            return Err(BenchError::Input("--worker-cpu and --house-cpu must differ".to_owned()));
+        }
+        if let Some(cpu) = [cpus.worker, cpus.house].into_iter().find(|cpu| !cpu::is_there(*cpu)) {
+            return Err(BenchError::Host(format!(
+                "no CPU {cpu} to run on: name others, or use a host with two"
+            )));
+        }
+        if !(0.1..=3600.0).contains(&self.seconds) {
+            return Err(BenchError::Input("--seconds is 0.1 to 3600".to_owned()));
+        }
+        if !self.queue_size.is_power_of_two() {
+            return Err(BenchError::Input("--queue-size is a power of two".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+fn measure(args: &PeersArgs, cpus: Cpus, pollux: &PathBuf, tsc_hz: f64) -> Result<Vec<Sample>> {
+    let mut samples = Vec::new();
+    let captures_folder = folder()?;
+    for &scene in &args.scenes {
+        for &pairs in &args.pairs {
+            let captures = capture::write(&Load::new(pairs, args.seed), captures_folder.path())?;
+            for number in 1..=args.rounds {
+                let round = Round {
+                    number,
+                    seed: args.seed,
+                    queue_size: args.queue_size,
+                    window: Duration::from_secs_f64(args.seconds),
+                };
+                // Nobody is always the first.
+                let first = (number - 1) as usize % args.systems.len();
+                for &system in args.systems.iter().cycle().skip(first).take(args.systems.len()) {
+                    let measure_once = || {
+                        let folder = folder()?;
+                        let stage =
+                            Stage { scene, cpus, pairs, captures: &captures, folder: folder.path(), pollux };
+                        sample::take(system, &stage, round)
+                    };
+                    let mut sample = measure_once()?;
+                    for _ in 0..REPEATS {
+                        if !sample.is_disturbed() {
+                            break;
+                        }
+                        sample = measure_once()?;
+                    }
+                    eprintln!("{}", progress(&sample, tsc_hz));
+                    samples.push(sample);
+                }
+            }
+        }
+    }
+    Ok(samples)
+}
+
+/// A folder that goes when it is dropped. Its path is short, as sockets' paths must be.
+fn folder() -> Result<tempfile::TempDir> {
+    let made = tempfile::Builder::new().prefix("pollux-bench-").tempdir();
+    made.map_err(BenchError::io("making a temporary folder"))
+}
+
+fn progress(sample: &Sample, tsc_hz: f64) -> String {
+    let mut line = format!(
+        "{:<10} {:>6} pairs, round {}: {:<12} {:>6} Mpps, {:>5} cycles a frame",
+        sample.scene.name(),
+        sample.pairs,
+        sample.round,
+        sample.system.name(),
+        report::mpps(sample.rate),
+        report::cycles(tsc_hz / sample.rate),
+    );
+    if let Some(load) = &sample.load {
+        line.push_str(&format!("; {load}"));
+    }
+    if sample.is_disturbed() {
+        line.push_str("; disturbed");
+    }
+    line
+}

@@ -1,0 +1,199 @@
+//! A process that was started here and ends with it.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::interrupt::{self, TICK};
+use crate::{BenchError, Result};
+
+/// Lines of a process that are kept to tell what it said last.
+const KEPT_LINES: usize = 30;
+
+/// How long a process may take to end before it is killed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A process, its output line by line. Dropping it ends it.
+pub(super) struct Process {
+    name: String,
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+    last: VecDeque<String>,
+}
+
+impl Process {
+    /// Starts a program, away from the terminal's signals: they are for us to pass on. Should we be
+    /// killed, the system kills it (and so it has to be started by a thread that stays).
+    pub(super) fn start(name: &str, program: &Path, set_up: impl FnOnce(&mut Command)) -> Result<Self> {
+        use std::os::unix::process::CommandExt;
+
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        set_up(&mut command);
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(BenchError::io(format_args!("starting {name}")))?;
+        let (sender, lines) = mpsc::channel();
+        if let Some(output) = child.stdout.take() {
+            pass_lines(output, sender.clone());
+        }
+        if let Some(output) = child.stderr.take() {
+            pass_lines(output, sender);
+        }
+        let input = child.stdin.take();
+        Ok(Self { name: name.to_owned(), child, input, lines, last: VecDeque::new() })
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes a line to its input.
+    pub(super) fn say(&mut self, line: &str) -> Result<()> {
+        let Some(input) = &mut self.input else { return Ok(()) };
+        let written = writeln!(input, "{line}").and_then(|()| input.flush());
+        written.map_err(|error| self.failure(format!("takes no input: {error}")))
+    }
+
+    /// Reads lines until `pick` takes one.
+    pub(super) fn wait_for<T>(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        mut pick: impl FnMut(&str) -> Option<T>,
+    ) -> Result<T> {
+        let end = Instant::now() + patience;
+        loop {
+            interrupt::check()?;
+            match self.lines.recv_timeout(TICK) {
+                Ok(line) => {
+                    let picked = pick(&line);
+                    self.keep(line);
+                    if let Some(picked) = picked {
+                        return Ok(picked);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) if Instant::now() < end => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(self.failure(format!("no {what} within {} s", patience.as_secs())));
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(self.failure(format!("ended before {what}")));
+                }
+            }
+        }
+    }
+
+    /// Passes over what it has written so far.
+    pub(super) fn forget_lines(&mut self) {
+        while let Ok(line) = self.lines.try_recv() {
+            self.keep(line);
+        }
+    }
+
+    /// The error that says what it did, and what it said last.
+    pub(super) fn failure(&mut self, what: impl std::fmt::Display) -> BenchError {
+        self.forget_lines();
+        let mut text = what.to_string();
+        for line in &self.last {
+            text.push_str("\n  | ");
+            text.push_str(line);
+        }
+        BenchError::process(&self.name, text)
+    }
+
+    fn keep(&mut self, line: String) {
+        if self.last.len() == KEPT_LINES {
+            self.last.pop_front();
+        }
+        self.last.push_back(line);
+    }
+
+    /// Sends SIGTERM.
+    pub(super) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Waits for its end, after it was asked for; what it wrote is left to read with `rest`. Whoever
+    /// takes too long, or fails, is an error.
+    pub(super) fn wait(&mut self) -> Result<()> {
+        // The end of its input is the last thing that it can be told.
+        self.input = None;
+        match self.wait_until(Instant::now() + PATIENCE) {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(self.failure(format!("ended with {status}"))),
+            None => {
+                self.signal(Signal::KILL);
+                Err(self.failure(format!("didn't end within {} s, and was killed", PATIENCE.as_secs())))
+            }
+        }
+    }
+
+    /// The lines that it wrote and nobody waited for, after its end.
+    pub(super) fn rest(&mut self) -> Vec<String> {
+        // Both ends of its output are closed, so this comes to an end.
+        std::iter::from_fn(|| self.lines.recv_timeout(PATIENCE).ok()).collect()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            // It fails only if the process has ended.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    fn wait_until(&mut self, end: Instant) -> Option<ExitStatus> {
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Some(status),
+                Ok(None) if Instant::now() < end => thread::sleep(TICK),
+                _ => return None,
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
+        self.input = None;
+        self.terminate();
+        if self.wait_until(Instant::now() + Duration::from_secs(3)).is_none() {
+            self.signal(Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+fn pass_lines(output: impl Read + Send + 'static, lines: Sender<String>) {
+    thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n') {
+            let Ok(line) = line else { return };
+            // Nobody may be left to listen, but the process must not block on a full pipe.
+            let _ = lines.send(String::from_utf8_lossy(&line).trim_end().to_owned());
+        }
+    });
+}
+
+/// Runs a short program, and returns what it wrote.
+pub(super) fn output(command: &mut Command) -> Result<String> {
+    use std::os::unix::process::CommandExt;
+
+    let name = command.get_program().to_string_lossy().into_owned();
+    let done = command.process_group(0).stdin(Stdio::null()).output();
+    let done = done.map_err(BenchError::io(format_args!("starting {name}")))?;
+    if done.status.success() {
+        return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+    Err(BenchError::process(name, format_args!("ended with {}: {said}", done.status)))
+}

@@ -1,0 +1,150 @@
+//! What a person reads, and what a program reads.
+
+use std::fs;
+use std::path::Path;
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+use super::sample::Sample;
+use super::scene::Cpus;
+use super::summary::Summary;
+use super::targets::Verdict;
+use crate::{BenchError, Result};
+
+/// A run, whole.
+#[derive(Serialize)]
+pub(super) struct Run {
+    pub(super) processor: String,
+    pub(super) tsc_hz: f64,
+    pub(super) cpus: Cpus,
+    pub(super) versions: Vec<String>,
+    pub(super) rounds: u32,
+    pub(super) window_seconds: f64,
+    pub(super) seed: u64,
+    pub(super) queue_size: u16,
+    pub(super) summaries: Vec<Summary>,
+    pub(super) verdicts: Vec<Verdict>,
+    pub(super) samples: Vec<Sample>,
+}
+
+impl Run {
+    /// Everything, as text.
+    pub(super) fn text(&self) -> String {
+        let mut text = format!(
+            "{}, time stamp counter {:.3} GHz; {}\n64-byte frames, one switch core (CPU {}), everything else on \
+             CPU {}; {} rounds of {} s\n",
+            self.processor,
+            self.tsc_hz / 1e9,
+            self.versions.join("; "),
+            self.cpus.worker,
+            self.cpus.house,
+            self.rounds,
+            self.window_seconds,
+        );
+        let mut scenes: Vec<_> = self.summaries.iter().map(|summary| summary.scene).collect();
+        scenes.dedup();
+        for scene in scenes {
+            let rows = self.summaries.iter().filter(|summary| summary.scene == scene).map(row);
+            let header = [
+                "pairs",
+                "system",
+                "Mpps by round",
+                "median",
+                "best",
+                "cycles",
+                "best",
+                "Pollux/it",
+                "Pollux cycles",
+            ];
+            let mut table = table(&header, rows.collect());
+            for number in [0, 3, 4, 5, 6, 7, 8] {
+                align_right(&mut table, number);
+            }
+            text.push_str(&format!("\n{}\n{table}\n", scene.title()));
+        }
+        let faults = self.faults();
+        if !faults.is_empty() {
+            text.push_str(&format!("\n{}\n", faults.join("\n")));
+        }
+        if !self.verdicts.is_empty() {
+            let header = ["scene", "pairs", "beside", "wanted", "measured", ""];
+            let rows = self.verdicts.iter().map(Verdict::row).collect();
+            text.push_str(&format!("\n{}\n", table(&header, rows)));
+        }
+        text
+    }
+
+    /// What should not have been: frames out of order, or rounds in which others used the CPUs.
+    fn faults(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for sample in &self.samples {
+            let Some(load) = &sample.load else { continue };
+            if !load.faults.is_clean() {
+                let (system, pairs, round) = (sample.system.name(), sample.pairs, sample.round);
+                lines.push(format!("{system}, {pairs} pairs, round {round}: {}", load.faults));
+            }
+        }
+        let disturbed: usize = self.summaries.iter().map(|summary| summary.disturbed).sum();
+        if disturbed > 0 {
+            lines.push(format!(
+                "{disturbed} of {} rounds were disturbed: others ran on the CPUs (* above)",
+                self.samples.len()
+            ));
+        }
+        lines
+    }
+
+    /// Writes everything as JSON.
+    pub(super) fn save(&self, path: &Path) -> Result<()> {
+        let text =
+            serde_json::to_string_pretty(self).map_err(|error| BenchError::process("report", error))?;
+        fs::write(path, text).map_err(BenchError::file(path))
+    }
+}
+
+fn row(summary: &Summary) -> Vec<String> {
+    let rates: Vec<_> = summary.rates.iter().map(|rate| mpps(*rate)).collect();
+    let disturbed = if summary.disturbed > 0 { " *" } else { "" };
+    let or_nothing = |figure: Option<String>| figure.unwrap_or_default();
+    vec![
+        summary.pairs.to_string(),
+        summary.system.name().to_owned(),
+        rates.join(" ") + disturbed,
+        mpps(summary.median),
+        mpps(summary.best),
+        cycles(summary.median_cycles),
+        cycles(summary.best_cycles),
+        or_nothing(summary.pollux_over_it.map(|ratio| format!("{ratio:.2}"))),
+        or_nothing(summary.pollux_cycles_above_it.map(|more| format!("{more:+.0}"))),
+    ]
+}
+
+/// Millions a second, in as many digits as mean something.
+pub(super) fn mpps(rate: f64) -> String {
+    let millions = rate / 1e6;
+    match millions {
+        10.0.. => format!("{millions:.1}"),
+        1.0.. => format!("{millions:.2}"),
+        _ => format!("{millions:.3}"),
+    }
+}
+
+pub(super) fn cycles(cycles: f64) -> String {
+    match cycles {
+        1000.0.. => format!("{cycles:.0}"),
+        _ => format!("{cycles:.1}"),
+    }
+}
+
+fn table(header: &[&str], rows: Vec<Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header).add_rows(rows);
+    table
+}
+
+fn align_right(table: &mut Table, column: usize) {
+    if let Some(column) = table.column_mut(column) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}

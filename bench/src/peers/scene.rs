@@ -1,0 +1,104 @@
+//! What is measured, and with what.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// How frames get in and out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Scene {
+    /// Two ports that replay frames from memory, and drop what they are to send
+    InProcess,
+    /// Two vhost-user ports with the load's front ends on another CPU
+    Vhost,
+}
+
+impl Scene {
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::InProcess => "In process: two ports that replay from memory, each forwarded to the other",
+            Self::Vhost => "Between two vhost-user ports: front ends on another CPU, both directions",
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::InProcess => "in process",
+            Self::Vhost => "vhost",
+        }
+    }
+}
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum System {
+    /// The switch of this binary
+    Pollux,
+    /// testpmd, which hands every frame to the other port as it is
+    TestpmdIo,
+    /// testpmd, which also rewrites the addresses
+    TestpmdMac,
+    /// Open vSwitch with DPDK, as a learning switch
+    Ovs,
+}
+
+impl System {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Pollux => "Pollux",
+            Self::TestpmdIo => "testpmd io",
+            Self::TestpmdMac => "testpmd mac",
+            Self::Ovs => "Open vSwitch",
+        }
+    }
+}
+
+/// The processors of a run.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Cpus {
+    /// Polls for the switch.
+    pub(super) worker: usize,
+    /// Does everything else, the load's front ends included.
+    pub(super) house: usize,
+}
+
+/// Everything that a system needs to be started.
+pub(super) struct Stage<'a> {
+    pub(super) scene: Scene,
+    pub(super) cpus: Cpus,
+    /// Pairs of stations.
+    pub(super) pairs: u32,
+    /// Frames to replay, one file for each port.
+    pub(super) captures: &'a [PathBuf; 2],
+    /// A folder of its own.
+    pub(super) folder: &'a Path,
+    /// Pollux.
+    pub(super) pollux: &'a Path,
+}
+
+/// The names of the two ports, and of their sockets within the folder (Open vSwitch names a socket
+/// after its port).
+pub(super) const PORTS: [&str; 2] = ["p0", "p1"];
+
+impl Stage<'_> {
+    /// The socket of each port.
+    pub(super) fn sockets(&self) -> [PathBuf; 2] {
+        PORTS.map(|name| self.folder.join(name))
+    }
+
+    /// DPDK's arguments for a port that replays.
+    pub(super) fn replay(&self, port: usize) -> String {
+        format!("net_pcap{port},rx_pcap={},infinite_rx=1", self.captures[port].display())
+    }
+
+    /// Mbufs that are in use at once, at most. A replaying port keeps all of its frames in them.
+    pub(super) fn mbufs(&self) -> u32 {
+        let replayed = match self.scene {
+            Scene::InProcess => 2 * self.pairs,
+            Scene::Vhost => 0,
+        };
+        replayed + 16_384
+    }
+}
