@@ -5,7 +5,7 @@ import time
 from collections import Counter
 
 from frames import body, describe
-from guest import Failure
+from guest import Failure, Untried
 
 FLOWS = 256
 NICS = 3
@@ -22,25 +22,27 @@ class Bench:
         self.guest, self.program = guest, program
         self.expected = [Counter() for _ in guest.wires]  # frames that may leave, and how often
         self.tries = 0  # frames sent while it was not certain that the NIC took them
-        self.results = []
+        self.results = Counter()
 
     def check(self, name, test, *arguments):
         """Runs one check and prints how it went; what it returns is told with it. True if it passed."""
         since, begin = self.guest.console.mark(), time.monotonic()
         try:
-            said, passed = test(*arguments), True
+            said, result = test(*arguments), "PASS"
+        except Untried as untried:
+            said, result = str(untried), "SKIP"
         except Failure as failure:
-            said, passed = str(failure), False
+            said, result = str(failure), "FAIL"
         note = f": {said}" if said else ""
-        print(f"{'PASS' if passed else 'FAIL'} {name}{note} ({time.monotonic() - begin:.1f} s)", flush=True)
-        if not passed:
+        print(f"{result} {name}{note} ({time.monotonic() - begin:.1f} s)", flush=True)
+        self.results[result] += 1
+        if result == "FAIL":
             for line in self.guest.console.items[since:][-15:]:
                 print(f"     | {line}")
             # Told once is enough: a stray frame is no fault of the checks that follow.
             for port, expected in enumerate(self.expected):
                 expected.update(self.strays(port))
-        self.results.append(passed)
-        return passed
+        return result == "PASS"
 
     def send(self, port, frame):
         self.guest.wires[port].send(frame)
