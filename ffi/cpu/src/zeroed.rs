@@ -1,4 +1,4 @@
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -39,24 +39,19 @@ impl<T: Zeroable> ZeroedSlice<T> {
         assert!(len > 0 && size_of::<T>() > 0, "an empty zeroed slice");
         let layout = Layout::array::<T>(len).expect("a zeroed slice larger than the address space");
         let huge = layout.size() >= HUGE_PAGE_BYTES;
-        let align = if huge {
-            HUGE_PAGE_BYTES
-        } else {
-            layout.align().max(64)
-        };
-        let layout = layout
-            .align_to(align)
-            .expect("a zeroed slice larger than the address space");
+        let align = if huge { HUGE_PAGE_BYTES } else { layout.align().max(64) };
+        let layout = layout.align_to(align).expect("a zeroed slice larger than the address space");
         // SAFETY: the layout's size isn't zero, as asserted above.
-        let memory = unsafe { alloc_zeroed(layout) };
-        let Some(first) = NonNull::new(memory.cast::<T>()) else {
-            handle_alloc_error(layout)
-        };
+        let memory = unsafe { alloc(layout) };
+        let Some(first) = NonNull::new(memory.cast::<T>()) else { handle_alloc_error(layout) };
         if huge {
+            // Before the first write, which is when the kernel decides how to back a page.
             // SAFETY: the range is this allocation's own and starts on a page; MADV_HUGEPAGE changes
             // how the kernel backs it and not what it holds. A refusal leaves ordinary pages.
             unsafe { libc::madvise(memory.cast(), layout.size(), libc::MADV_HUGEPAGE) };
         }
+        // SAFETY: the allocation has layout.size() octets, and nobody else knows of it yet.
+        unsafe { memory.write_bytes(0, layout.size()) };
         Self { first, len, layout }
     }
 }
@@ -93,12 +88,7 @@ mod tests {
     fn starts_zero_and_keeps_what_is_written() {
         for len in [1, 100, 1 << 18] {
             let slice = ZeroedSlice::<[AtomicU64; 2]>::new(len);
-            assert!(
-                slice
-                    .iter()
-                    .flatten()
-                    .all(|word| word.load(Ordering::Relaxed) == 0)
-            );
+            assert!(slice.iter().flatten().all(|word| word.load(Ordering::Relaxed) == 0));
             slice[len - 1][1].store(7, Ordering::Relaxed);
             assert_eq!(slice[len - 1][1].load(Ordering::Relaxed), 7);
         }
