@@ -25,7 +25,7 @@ enum {
 	SHIM_BUILD_MINOR = RTE_VER_MINOR,
 };
 
-/* Where the fields of an mbuf lie. The structure itself stays opaque to Rust: 24.03 made refcnt a C11
+/* Where the fields of an mbuf lie. The structure itself stays opaque to Rust: 23.11 made refcnt a C11
  * atomic, and 24.07 replaced the markers by anonymous unions, which would move every field's path. */
 enum {
 	SHIM_MBUF_SIZE = sizeof(struct rte_mbuf),
@@ -96,7 +96,7 @@ static const uint32_t SHIM_EVENT_QUEUE = RTE_ETH_EVENT_QUEUE_STATE;
 static const uint32_t SHIM_EVENT_REMOVED = RTE_ETH_EVENT_INTR_RMV;
 static const uint32_t SHIM_RETA_GROUP = RTE_ETH_RETA_GROUP_SIZE;
 
-/* Bursts: the inlines of rte_ethdev.h dispatch through rte_eth_fp_ops, whose layout 23.03 and 23.11
+/* Bursts: the inlines of rte_ethdev.h dispatch through rte_eth_fp_ops, whose layout 23.11 and 24.03
  * changed, and call back into pdump and the tracer. */
 uint16_t shim_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n);
 uint16_t shim_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n);
@@ -112,7 +112,7 @@ uint32_t shim_lcore_id(void);
 void shim_lcore_forget(void);
 uint64_t shim_tsc_hz(void);
 
-/* struct rte_eth_link without its bit fields, which 24.03 put into a union. */
+/* struct rte_eth_link without its bit fields, which 24.07 put into a union. */
 struct shim_link {
 	uint32_t mbps; /* UINT32_MAX: unknown */
 	uint8_t full_duplex;
@@ -121,7 +121,8 @@ struct shim_link {
 };
 int shim_link_get(uint16_t port, struct shim_link *link);
 
-/* struct rte_eth_conf has bit fields and unions that differ from release to release. */
+/* struct rte_eth_conf has bit fields and unions that Rust would have to spell out; within it, 23.11 added
+ * the hash algorithm to struct rte_eth_rss_conf. */
 struct shim_port_conf {
 	uint16_t rx_queues;
 	uint16_t tx_queues;

@@ -1,7 +1,7 @@
 //! DPDK's environment: started once a process, ended after everything that lives in it.
 
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +10,7 @@ use dpdk_sys as sys;
 use crate::device::Claim;
 use crate::error::{Error, Result, c_string, last_errno};
 use crate::events::EventHub;
+use crate::leftovers;
 use crate::log::{self, LogLevel, LogSink};
 use crate::pool::Retired;
 use crate::thread;
@@ -37,6 +38,9 @@ pub struct EalOptions {
     /// Keeps nothing in file systems. A `net_virtio_user` port then can't share its memory with a
     /// back end, and hugepages are not taken back until the end.
     pub in_memory: bool,
+    /// Lets `net_virtio_user` ports share hugepages with a back end, which needs them in few large files.
+    /// The files are removed at the end; without this, there are none that could be left behind.
+    pub shared_memory: bool,
     /// The processor that runs the calling thread and DPDK's own (interrupts, vhost). `None`: the
     /// first that the calling thread may use. The caller stays pinned to it.
     pub management_cpu: Option<usize>,
@@ -57,6 +61,7 @@ impl Default for EalOptions {
             hugepages: true,
             memory: None,
             in_memory: false,
+            shared_memory: false,
             management_cpu: None,
             pci: Pci::Off,
             log_level: LogLevel::Warning,
@@ -81,6 +86,7 @@ pub(crate) struct Inner {
     pub(crate) threads: thread::Registry,
     pub(crate) events: EventHub,
     next_name: AtomicU32,
+    leaves_hugepage_files: bool,
     /// EAL keeps pointers to its arguments.
     _arguments: Vec<CString>,
 }
@@ -138,21 +144,22 @@ impl Eal {
         if ret < 0 {
             // EAL may have kept pointers to its arguments.
             std::mem::forget(arguments);
-            return Err(Error::from_errno(CALL, subject(), last_errno()));
+            let error = Error::from_errno(CALL, subject(), last_errno());
+            leftovers::remove_if_unused(&runtime_dir(), prefix);
+            return Err(error);
         }
         // SAFETY: this thread is lcore 0, and nothing of DPDK runs on it now. Without an lcore id it
         // takes mbufs from the pools' rings and not from a cache, which is what lets `pool` decide
         // when a pool can be freed; rte_eal_cleanup doesn't ask for it.
         unsafe { sys::shim_lcore_forget() };
-        // SAFETY: after rte_eal_init the folder's name is set; it is copied at once.
-        let runtime_dir = unsafe { CStr::from_ptr(sys::rte_eal_get_runtime_dir()) };
         Ok(Self(Arc::new(Inner {
-            runtime_dir: PathBuf::from(runtime_dir.to_string_lossy().into_owned()),
+            runtime_dir: runtime_dir(),
             claimed: Mutex::default(),
             retired: Mutex::default(),
             threads: thread::Registry::default(),
             events: EventHub::new(),
             next_name: AtomicU32::new(0),
+            leaves_hugepage_files: options.hugepages && options.shared_memory && !options.in_memory,
             _arguments: arguments,
         })))
     }
@@ -181,7 +188,7 @@ impl Eal {
     }
 
     /// Where DPDK keeps its files; removed at the end.
-    pub fn runtime_dir(&self) -> &std::path::Path {
+    pub fn runtime_dir(&self) -> &Path {
         &self.0.runtime_dir
     }
 
@@ -213,10 +220,15 @@ impl Drop for Inner {
         }
         // SAFETY: nothing that lives in the environment is left, as argued above.
         unsafe { sys::rte_eal_cleanup() };
-        // The folder is ours alone: EAL locks its config file, and a second process with the same
-        // prefix fails to start. What is left of it helps nobody.
-        let _ = std::fs::remove_dir_all(&self.runtime_dir);
+        leftovers::remove(&self.runtime_dir, self.leaves_hugepage_files);
     }
+}
+
+/// Where EAL keeps its files; empty if it didn't come to that.
+fn runtime_dir() -> PathBuf {
+    // SAFETY: the name is an array of EAL's, empty until rte_eal_init fills it; it is copied at once.
+    let name = unsafe { CStr::from_ptr(sys::rte_eal_get_runtime_dir()) };
+    PathBuf::from(name.to_string_lossy().into_owned())
 }
 
 /// The command line for EAL.
@@ -234,6 +246,8 @@ fn arguments(options: &EalOptions, cpu: usize) -> Result<Vec<CString>> {
     }
     if !options.hugepages {
         words.push("--no-huge".to_owned());
+    } else if options.shared_memory {
+        words.push("--single-file-segments".to_owned());
     } else if !options.in_memory {
         // Nothing to clean up, however the process ends.
         words.push("--huge-unlink=always".to_owned());

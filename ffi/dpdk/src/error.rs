@@ -15,7 +15,7 @@ pub struct Error {
     message: String,
 }
 
-/// What succeeds, or fails with an [`enum@Error`].
+/// What succeeds, or fails with an [`Error`](struct@Error).
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 struct Cure(Option<&'static str>);

@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod frame;
 mod info;
+mod leftovers;
 mod link;
 mod log;
 mod mbuf;

@@ -25,7 +25,8 @@ pub struct PortConfig {
     /// Which kinds of frame are spread over the rx queues.
     pub rss: RssTypes,
     /// Whether frames of several segments may be transmitted even if this port's MTU fits into one
-    /// (because another port's doesn't).
+    /// (because another port's doesn't). Where neither is so, a NIC may send the first segment alone and
+    /// lose the others' memory.
     pub multi_segment_tx: bool,
     /// Whether the port takes frames for any address, as a switch's must.
     pub promiscuous: bool,

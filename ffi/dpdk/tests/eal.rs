@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use dpdk::{Device, Eal, EalOptions, LogLevel, Pci};
@@ -72,4 +74,34 @@ fn pci_devices_can_be_attached_later_if_allowed() {
     assert_eq!(error.errno(), libc::ENODEV, "{error}");
     // Nothing was taken that nobody asked for.
     assert_eq!(Device::new("net_null0").attach(&eal).unwrap().number(), 0);
+}
+
+#[test]
+fn one_prefix_serves_one_process_at_a_time() {
+    // The other process is this test, told to hold a prefix until its input ends.
+    const HOLD: &str = "POLLUX_TEST_HOLD_PREFIX";
+    if let Ok(file_prefix) = std::env::var(HOLD) {
+        let eal = Eal::init(&EalOptions { file_prefix, ..options() }).unwrap();
+        println!("ready {}", eal.runtime_dir().display());
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+        return;
+    }
+    let program = std::env::current_exe().unwrap();
+    let mut other = Command::new(program)
+        .args(["--exact", "one_prefix_serves_one_process_at_a_time", "--nocapture"])
+        .env(HOLD, options().file_prefix)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(other.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let folder = lines.find_map(|line| Some(line.split_once("ready ")?.1.to_owned())).unwrap();
+    let config = std::path::Path::new(&folder).join("config");
+    assert!(config.exists());
+    let error = Eal::init(&options()).unwrap_err();
+    assert_eq!(error.call(), "rte_eal_init", "{error}");
+    assert!(config.exists(), "a start that fails leaves the other's files alone");
+    drop(other.stdin.take());
+    assert!(other.wait().unwrap().success());
+    assert!(!config.exists());
 }
