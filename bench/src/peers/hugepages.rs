@@ -15,7 +15,8 @@ pub(super) struct Hugepages {
 }
 
 impl Hugepages {
-    /// Makes sure that so much is free.
+    /// Makes sure that so much is free, of our own if the host has the memory: what others reserved,
+    /// they may want back.
     pub(super) fn reserve(mib: u64) -> Result<Self> {
         Self::reserve_in(Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB"), mib)
     }
@@ -23,13 +24,10 @@ impl Hugepages {
     fn reserve_in(folder: &Path, mib: u64) -> Result<Self> {
         let needed = mib.div_ceil(MIB_PER_PAGE);
         let before = read(folder, "nr_hugepages")?;
-        let missing = needed.saturating_sub(read(folder, "free_hugepages")?);
         // From here on its drop gives back what there is, also when it isn't enough.
         let mut pages = Self { folder: folder.to_owned(), added: 0 };
-        if missing > 0 {
-            write(folder, before + missing)?;
-            pages.added = read(folder, "nr_hugepages")?.saturating_sub(before);
-        }
+        write(folder, before + needed)?;
+        pages.added = read(folder, "nr_hugepages")?.saturating_sub(before);
         let free = read(folder, "free_hugepages")?;
         if free < needed {
             return Err(BenchError::Host(format!(
@@ -81,14 +79,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_left_alone() {
+    fn pages_are_added_and_given_back() {
         let folder = host(10, 8);
-        drop(Hugepages::reserve_in(folder.path(), 16).unwrap());
-        assert_eq!(fs::read_to_string(folder.path().join("nr_hugepages")).unwrap(), "10\n");
+        let pages = Hugepages::reserve_in(folder.path(), 16).unwrap();
+        assert_eq!(read(folder.path(), "nr_hugepages").unwrap(), 18);
+        write(folder.path(), 30).unwrap();
+        drop(pages);
+        assert_eq!(read(folder.path(), "nr_hugepages").unwrap(), 22);
     }
 
     #[test]
-    fn what_was_added_is_given_back() {
+    fn too_few_are_an_error_and_given_back() {
         let folder = host(10, 1);
         // The files don't behave as the kernel's: what is free stays as it is.
         let error = Hugepages::reserve_in(folder.path(), 16).unwrap_err();

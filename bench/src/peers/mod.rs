@@ -29,9 +29,6 @@ use scene::{Cpus, Scene, Stage, System};
 /// Hugepages for the largest load: Open vSwitch's pool takes 800 MiB, whatever its ports.
 const HUGEPAGES_MIB: u64 = 1280;
 
-/// How often a round is repeated when others ran on its CPUs.
-const REPEATS: u32 = 3;
-
 /// `pollux bench peers`.
 #[derive(Debug, clap::Args)]
 pub struct PeersArgs {
@@ -52,6 +49,9 @@ pub struct PeersArgs {
     /// Seconds that each system is measured for in a round
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
+    /// How often a round is repeated when others ran on its CPUs
+    #[arg(long, default_value_t = 3)]
+    repeats: u32,
     /// The CPU of the switch's worker
     #[arg(long, default_value_t = 1)]
     worker_cpu: usize,
@@ -149,7 +149,7 @@ fn measure(args: &PeersArgs, cpus: Cpus, pollux: &PathBuf, tsc_hz: f64) -> Resul
                         sample::take(system, &stage, round)
                     };
                     let mut sample = measure_once()?;
-                    for _ in 0..REPEATS {
+                    for _ in 0..args.repeats {
                         if !sample.is_disturbed() {
                             break;
                         }

@@ -85,11 +85,11 @@ impl Ovs {
         Ok(())
     }
 
-    fn appctl(&self, arguments: &[&str]) -> Result<String> {
+    fn appctl(&self, target: &str, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new("ovs-appctl");
         private(&mut command, &self.folder);
         command.arg(format!("--timeout={TOOL_SECONDS}"));
-        output(command.arg("--target").arg(self.folder.join("daemon.ctl")).args(arguments))
+        output(command.arg("--target").arg(self.folder.join(target).with_extension("ctl")).args(arguments))
     }
 }
 
@@ -99,15 +99,15 @@ impl Switch for Ovs {
     }
 
     fn sent(&mut self) -> Result<u64> {
-        let text = self.appctl(&["dpctl/show", "--statistics"])?;
+        let text = self.appctl("daemon", &["dpctl/show", "--statistics"])?;
         let sent = sent_by_ports(&text);
         sent.ok_or_else(|| self.daemon.failure(format_args!("no statistics of both ports in: {text}")))
     }
 
     fn stop(mut self: Box<Self>) -> Result<()> {
-        self.appctl(&["exit", "--cleanup"])?;
+        self.appctl("daemon", &["exit", "--cleanup"])?;
         self.daemon.wait()?;
-        self.database.terminate();
+        self.appctl("db", &["exit"])?;
         self.database.wait()
     }
 }

@@ -17,11 +17,10 @@ impl Pollux {
         fs::write(&file, configuration(stage)).map_err(BenchError::file(&file))?;
         let mut process = Process::start("pollux", stage.pollux, |command| {
             keep_runtime_files(command, stage);
-            command.args(["run", "--stats-interval", "1s", "--config"]).arg(&file);
-            command.arg("--control").arg(stage.folder.join("pollux.sock"));
+            command.args(["run", "--stats-interval", "0.25", "--config"]).arg(&file);
         })?;
         process.wait_for("the line that says it is ready", Duration::from_secs(30), |line| {
-            line.contains("ready").then_some(())
+            line.starts_with("ready").then_some(())
         })?;
         Ok(Self(process))
     }
@@ -35,7 +34,8 @@ impl Switch for Pollux {
     fn sent(&mut self) -> Result<u64> {
         // The next totals are those of now; older ones may still be waiting to be read.
         self.0.forget_lines();
-        self.0.wait_for("totals", Duration::from_secs(5), sent_in)
+        let mut totals = Totals::default();
+        self.0.wait_for("counters", Duration::from_secs(5), |line| totals.read(line))
     }
 
     fn stop(mut self: Box<Self>) -> Result<()> {
@@ -76,11 +76,27 @@ fn configuration(stage: &Stage<'_>) -> String {
     text
 }
 
-/// The frames sent, of a line of totals: `accounting: rx 5 + replicated 0 = tx 1,005 + dropped 0 + …`.
-fn sent_in(line: &str) -> Option<u64> {
-    let totals = &line[line.find("accounting:")?..];
-    let (_, sent) = totals.split_once("= tx ")?;
-    sent.split_whitespace().next()?.replace(',', "").parse().ok()
+/// The sum over our ports, of lines of counters: `stats t=1.25 port=p0 rx_frames=5 … tx_frames=7 …`.
+#[derive(Default)]
+struct Totals {
+    ports: usize,
+    sent: u64,
+}
+
+impl Totals {
+    /// Takes a line; gives the sum with the last line of a look at all ports.
+    fn read(&mut self, line: &str) -> Option<u64> {
+        let line = line.strip_prefix("stats ")?;
+        let value = |key: &str| line.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+        let port = value("port")?;
+        // Old lines may end in the middle of a look: begin with the first port.
+        if self.ports == 0 && port != PORTS[0] {
+            return None;
+        }
+        self.sent += value("tx_frames")?.parse::<u64>().ok()?;
+        self.ports += 1;
+        (self.ports == PORTS.len()).then_some(self.sent)
+    }
 }
 
 #[cfg(test)]
@@ -88,9 +104,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn totals_are_read() {
-        let line = "accounting: rx 1,000 + replicated 5 = tx 1,001,005 + dropped 0 + queued 0: balances";
-        assert_eq!(sent_in(line), Some(1_001_005));
-        assert_eq!(sent_in("ready"), None);
+    fn counters_are_summed_from_the_first_port_on() {
+        let text = "stats t=1.0 port=p1 rx_frames=1 tx_frames=1 dropped=0\nready\n\
+                    stats t=1.2 port=p0 rx_frames=9 tx_frames=30 dropped=0\n\
+                    stats t=1.2 port=p1 rx_frames=9 tx_frames=12 dropped=0";
+        let mut totals = Totals::default();
+        assert_eq!(text.lines().filter_map(|line| totals.read(line)).collect::<Vec<_>>(), [42]);
     }
 }

@@ -35,8 +35,8 @@ impl Sample {
     pub(super) fn is_disturbed(&self) -> bool {
         const ENOUGH: f64 = 0.97;
         match self.load_share {
-            // The rate counts the worker's own time only.
-            None => self.worker_share < 0.5,
+            // The rate counts the worker's own time only, but whoever runs meanwhile empties its caches.
+            None => self.worker_share < 0.9,
             Some(load_share) => self.worker_share < ENOUGH || load_share < ENOUGH,
         }
     }

@@ -16,7 +16,9 @@ impl Testpmd {
             Scene::InProcess => stage.replay(port),
             Scene::Vhost => format!("net_vhost{port},iface={}", stage.sockets()[port].display()),
         });
-        let mut process = Process::start(&format!("testpmd {mode}"), Path::new("dpdk-testpmd"), |command| {
+        let mut process = Process::start(&format!("testpmd {mode}"), Path::new("stdbuf"), |command| {
+            // It would keep what it says to itself until there is a page of it.
+            command.args(["--output=L", "dpdk-testpmd"]);
             keep_runtime_files(command, stage);
             command.args(EAL).arg("--lcores").arg(lcores(stage.cpus)).args(["--main-lcore", "0"]);
             for device in &devices {
