@@ -23,6 +23,9 @@ const WORKER_MBUFS: u32 = 2048;
 /// What DPDK needs beside mbufs: descriptor rings, device and pool structures.
 const OVERHEAD_BYTES: u64 = 48 << 20;
 
+/// What an mbuf takes of ordinary memory, where DPDK lets none cross a page.
+const ORDINARY_PAGE: u64 = 4 << 10;
+
 /// What is going to be started.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -120,7 +123,9 @@ impl MemoryPlan {
         let workers = workers as u32;
         let needed = ports.iter().map(PortPlan::mbufs).sum::<u32>()
             + workers * (WORKER_MBUFS + POOL_CACHE + POOL_CACHE / 2);
+        let hugepages = config.switch.hugepages;
         let per_mbuf = dpdk::Mempool::bytes_for(1 << 16, DATA_ROOM).div_ceil(1 << 16);
+        let per_mbuf = if hugepages { per_mbuf } else { per_mbuf.next_multiple_of(ORDINARY_PAGE) };
         let mbufs = match config.switch.memory {
             None => needed,
             Some(memory) => (memory.get().saturating_sub(OVERHEAD_BYTES) / per_mbuf) as u32,
@@ -128,12 +133,7 @@ impl MemoryPlan {
         let pool_bytes = u64::from(mbufs) * per_mbuf;
         let total = pool_bytes + OVERHEAD_BYTES;
         let mib = Bytes::mib(1).get();
-        Self {
-            hugepages: config.switch.hugepages,
-            mbufs,
-            pool_bytes,
-            total_bytes: total.div_ceil(mib) * mib,
-        }
+        Self { hugepages, mbufs, pool_bytes, total_bytes: total.div_ceil(mib) * mib }
     }
 
     /// Mbufs that the ports need, if the plan was made from this file; what a smaller `memory` leaves
@@ -152,7 +152,10 @@ impl MemoryPlan {
 
 /// Which worker polls which queue: queues of a port go to workers on the port's NUMA socket if there
 /// are any, and always to those that have the fewest so far.
-pub(super) fn spread_queues(queues: &[(PortId, u16, Option<usize>)], sockets: &[usize]) -> Vec<Vec<(PortId, u16)>> {
+pub(super) fn spread_queues(
+    queues: &[(PortId, u16, Option<usize>)],
+    sockets: &[usize],
+) -> Vec<Vec<(PortId, u16)>> {
     let mut workers = vec![Vec::new(); sockets.len()];
     for &(port, count, socket) in queues {
         for queue in 0..count {
@@ -217,6 +220,18 @@ mod tests {
         let config = config(text);
         let plan = MemoryPlan::new(&config, &plan_ports(&config, 1), 1);
         assert!(plan.total_bytes <= 512 << 20 && plan.total_bytes > 500 << 20, "{plan:?}");
+    }
+
+    #[test]
+    fn ordinary_memory_has_a_page_for_each_mbuf() {
+        let of = |hugepages: bool| {
+            let config =
+                config(&format!("[switch]\nhugepages = {hugepages}\n[ports.a]\ndevice = \"net_null0\"\n"));
+            MemoryPlan::needed(&config, 2)
+        };
+        let plan = of(false);
+        assert!(plan.pool_bytes >= u64::from(plan.mbufs) * ORDINARY_PAGE, "{plan:?}");
+        assert!(of(true).pool_bytes < plan.pool_bytes);
     }
 
     #[test]

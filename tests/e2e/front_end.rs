@@ -1,0 +1,182 @@
+//! A VM's side of vhost-user ports, in a process of its own: virtio_user devices, driven by lines on
+//! its standard input. [`Vm`](crate::harness::Vm) is how tests use it.
+//!
+//! `send TO FROM TAGS FIRST COUNT LEN QUEUE` sends numbered frames and answers `sent COUNT`; `report`
+//! answers `stream FROM TO COUNT LAST OUT-OF-ORDER DUPLICATE` for each stream received, then `end`.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{BufRead, Write};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::{Duration, Instant};
+
+use arrayvec::ArrayVec;
+use dpdk::{Device, Eal, EalOptions, Mbuf, Mempool, PoolOptions, PortConfig, Queues};
+
+use crate::harness::{PATIENCE, frame};
+
+/// Set for a process that shall be a front end: the arguments of its virtio_user device.
+pub const DEVICE: &str = "POLLUX_E2E_FRONT_END";
+/// Pairs of queues of it.
+pub const QUEUES: &str = "POLLUX_E2E_QUEUES";
+
+type Burst = ArrayVec<Mbuf, 32>;
+
+/// What arrived of one stream: a source, a destination, a priority.
+#[derive(Default)]
+struct Stream {
+    count: u64,
+    last: u32,
+    out_of_order: u64,
+    duplicates: u64,
+    seen: HashSet<u32>,
+}
+
+impl Stream {
+    fn add(&mut self, number: u32) {
+        if !self.seen.insert(number) {
+            self.duplicates += 1;
+        } else if self.count > 0 && number < self.last {
+            self.out_of_order += 1;
+        }
+        self.count += 1;
+        self.last = number;
+    }
+}
+
+struct FrontEnd {
+    queues: Queues,
+    pool: Mempool,
+    streams: BTreeMap<(String, String), Stream>,
+}
+
+/// Is a front end in a process that was started for that; elsewhere, checks how streams are judged.
+#[test]
+fn streams_are_judged() {
+    if let Ok(device) = std::env::var(DEVICE) {
+        let queues = std::env::var(QUEUES).ok().and_then(|queues| queues.parse().ok()).unwrap_or(1);
+        return serve(&device, queues);
+    }
+    let mut stream = Stream::default();
+    [0, 1, 2, 5, 4, 5, 6].into_iter().for_each(|number| stream.add(number));
+    assert_eq!((stream.count, stream.last, stream.out_of_order, stream.duplicates), (7, 6, 1, 1));
+}
+
+fn serve(device: &str, queues: u16) {
+    let eal = Eal::init(&EalOptions {
+        file_prefix: format!("pollux-e2e-{}", std::process::id()),
+        hugepages: false,
+        memory: Some(128),
+        ..EalOptions::default()
+    })
+    .expect("DPDK starts without hugepages");
+    let pool = Mempool::create(&eal, &PoolOptions::default()).unwrap();
+    println!("attaching");
+    let port = Device::new(device).attach(&eal).expect("the switch's side is there");
+    let config = PortConfig { rx_queues: queues, tx_queues: queues, ..PortConfig::default() };
+    let mut port = port.start(&config, std::slice::from_ref(&pool)).unwrap();
+    let mut front_end = FrontEnd { queues: port.take_queues().unwrap(), pool, streams: BTreeMap::new() };
+    println!("attached");
+    front_end.obey(&commands());
+    let FrontEnd { queues, pool, .. } = front_end;
+    drop(queues);
+    port.stop().expect("all queues are home").close();
+    assert_eq!(pool.in_use(), 0, "mbufs leaked");
+}
+
+/// The lines of the standard input. The channel ends with it.
+fn commands() -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+impl FrontEnd {
+    fn obey(&mut self, commands: &Receiver<String>) {
+        loop {
+            if !self.receive() {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            match commands.try_recv() {
+                Ok(line) => self.command(&line.split(' ').collect::<Vec<_>>()),
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn command(&mut self, words: &[&str]) {
+        match words {
+            ["send", to, from, tags, numbers @ ..] => {
+                let numbers: Vec<u32> = numbers.iter().map(|word| word.parse().unwrap()).collect();
+                let [first, count, len, queue] = numbers[..] else { panic!("{words:?}") };
+                for number in first..first + count {
+                    let octets = frame::build(parse_mac(to), parse_mac(from), tags, number, len as usize);
+                    self.send(&octets, queue as usize);
+                }
+                println!("sent {count}");
+            }
+            ["report"] => self.report(),
+            _ => panic!("{words:?}"),
+        }
+        std::io::stdout().flush().unwrap();
+    }
+
+    /// Sends a frame, waiting for room: what the switch can't take must wait here.
+    fn send(&mut self, octets: &[u8], queue: usize) {
+        let start = Instant::now();
+        let mut burst = Burst::new();
+        loop {
+            if burst.is_empty() {
+                burst.extend(Mbuf::from_slice(&self.pool, octets));
+            }
+            if self.queues.tx[queue].transmit(&mut burst) == 1 {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "the switch takes no frames");
+            if !self.receive() {
+                std::thread::sleep(Duration::from_micros(20));
+            }
+        }
+    }
+
+    fn receive(&mut self) -> bool {
+        let mut burst = Burst::new();
+        let mut any = false;
+        for queue in &mut self.queues.rx {
+            queue.receive(&mut burst);
+            for mbuf in burst.drain(..) {
+                any = true;
+                let octets = mbuf.to_vec();
+                let Some(number) = frame::number(&octets) else { continue };
+                let pcp = if octets[12..14] == [0x81, 0] { octets[14] >> 5 } else { 0 };
+                let key = (format!("{}.{pcp}", format_mac(&octets[6..12])), format_mac(&octets[..6]));
+                self.streams.entry(key).or_default().add(number);
+            }
+        }
+        any
+    }
+
+    fn report(&mut self) {
+        while self.receive() {}
+        for ((from, to), stream) in &self.streams {
+            let Stream { count, last, out_of_order, duplicates, .. } = stream;
+            println!("stream {from} {to} {count} {last} {out_of_order} {duplicates}");
+        }
+        println!("end");
+    }
+}
+
+pub fn format_mac(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().join(":")
+}
+
+fn parse_mac(text: &str) -> [u8; 6] {
+    let octets: Vec<u8> = text.split(':').map(|octet| u8::from_str_radix(octet, 16).unwrap()).collect();
+    octets.try_into().expect("an address has six octets")
+}

@@ -1,0 +1,169 @@
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use super::{Closing, Lines, Namespace, require_root, runtime_dir, wait};
+
+/// `pollux run`. It is killed, and what it left removed, unless a test stops it.
+pub struct Switch {
+    child: Child,
+    pub stdout: Lines,
+    pub stderr: Lines,
+    /// Holds the file.
+    _folder: TempDir,
+}
+
+/// A port's counters while the switch runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Live {
+    pub rx_frames: u64,
+    pub tx_frames: u64,
+    pub dropped: u64,
+}
+
+impl Switch {
+    /// Runs a switch from this file, and returns when it is ready.
+    pub fn start(config: &str) -> Self {
+        Self::launch(None, config).ready()
+    }
+
+    /// The same in a namespace, whose interfaces it then sees.
+    pub fn start_in(namespace: &Namespace, config: &str) -> Self {
+        Self::launch(Some(namespace), config).ready()
+    }
+
+    /// Runs a switch, ready or not.
+    pub fn launch(namespace: Option<&Namespace>, config: &str) -> Self {
+        require_root();
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("pollux.toml");
+        std::fs::write(&file, config).unwrap();
+        let pollux = env!("CARGO_BIN_EXE_pollux");
+        let mut command = match namespace {
+            Some(namespace) => namespace.command(&[pollux]),
+            None => Command::new(pollux),
+        };
+        command.args(["run", "--stats-interval", "0.1", "--config"]).arg(&file);
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = Lines::of(child.stdout.take().unwrap());
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        Self { child, stdout, stderr, _folder: folder }
+    }
+
+    fn ready(self) -> Self {
+        let ready =
+            self.stdout.find(|lines| lines.iter().any(|line| line.starts_with("ready after ")).then_some(()));
+        assert!(ready.is_some(), "not ready:\n{}\n{}", self.stdout.text(), self.stderr.text());
+        self
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where DPDK keeps its files.
+    pub fn runtime_dir(&self) -> PathBuf {
+        runtime_dir(&format!("pollux-{}", self.pid()))
+    }
+
+    /// The counters as last printed.
+    pub fn counters(&self) -> HashMap<String, Live> {
+        self.stdout.find(|lines| Some(last_counters(lines))).unwrap_or_default()
+    }
+
+    /// Waits until the counters please `enough`.
+    pub fn await_counters(&self, what: &str, enough: impl Fn(&HashMap<String, Live>) -> bool) {
+        let found = self.stdout.find(|lines| enough(&last_counters(lines)).then_some(()));
+        assert!(
+            found.is_some(),
+            "waited in vain for {what}:\n{}\n{}",
+            self.stdout.text(),
+            self.stderr.text()
+        );
+    }
+
+    /// Waits until the ports together have received this many frames.
+    pub fn await_received(&self, frames: u64) {
+        self.await_counters(&format!("{frames} frames"), |ports| {
+            ports.values().map(|port| port.rx_frames).sum::<u64>() >= frames
+        });
+    }
+
+    /// Waits for a line of the log that is about this port's link, from line `from` on.
+    pub fn await_link(&self, from: usize, port: &str, up: bool) -> usize {
+        let state = if up { "up" } else { "down" };
+        self.stderr.await_line(from, &format!("port {port}: link {state}"))
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).expect("the switch runs");
+    }
+
+    pub fn await_exit(&mut self) -> ExitStatus {
+        wait("the switch to end", || self.child.try_wait().unwrap())
+    }
+
+    /// Stops the switch as systemd does, and checks what it says and leaves.
+    pub fn stop(mut self) -> Closing {
+        self.signal(Signal::SIGTERM);
+        self.closing()
+    }
+
+    /// What a switch says that was told to stop.
+    pub fn closing(&mut self) -> Closing {
+        let status = self.await_exit();
+        let (stdout, stderr) = (self.stdout.to_end(), self.stderr.to_end());
+        assert_eq!(status.code(), Some(0), "{status}:\n{stdout}\n{stderr}");
+        let runtime_dir = self.runtime_dir();
+        assert!(!runtime_dir.exists(), "{} is left", runtime_dir.display());
+        Closing::parse(stdout, &stderr)
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        let _ = std::fs::remove_dir_all(self.runtime_dir());
+    }
+}
+
+fn last_counters(lines: &[String]) -> HashMap<String, Live> {
+    let mut ports = HashMap::new();
+    for line in lines.iter().rev().map_while(|line| line.strip_prefix("stats ")) {
+        let (name, live) = parse_stats(line);
+        if ports.contains_key(&name) {
+            break;
+        }
+        ports.insert(name, live);
+    }
+    ports
+}
+
+fn parse_stats(line: &str) -> (String, Live) {
+    let mut name = String::new();
+    let mut live = Live::default();
+    for (key, value) in line.split_whitespace().filter_map(|word| word.split_once('=')) {
+        let number = || value.parse().expect("a counter is a number");
+        match key {
+            "port" => name = value.to_owned(),
+            "rx_frames" => live.rx_frames = number(),
+            "tx_frames" => live.tx_frames = number(),
+            "dropped" => live.dropped = number(),
+            _ => {}
+        }
+    }
+    (name, live)
+}
+
+/// Runs the binary to its end.
+pub fn run_to_end(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pollux")).args(arguments).output().expect("the binary runs")
+}

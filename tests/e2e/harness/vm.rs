@@ -1,0 +1,156 @@
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::{Lines, require_root, runtime_dir, wait};
+use crate::front_end::{DEVICE, QUEUES, format_mac};
+
+/// A process that is a VM to the switch. It ends with this value.
+pub struct Vm {
+    child: Child,
+    lines: Lines,
+    errors: Lines,
+    pub mac: [u8; 6],
+}
+
+/// What a VM received of one stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    pub count: u64,
+    /// The number of the last frame.
+    pub last: u32,
+    pub out_of_order: u64,
+    pub duplicates: u64,
+}
+
+impl Vm {
+    /// A VM with one pair of queues on `socket`, where the switch listens.
+    pub fn connect(socket: &Path, number: u8) -> Self {
+        Self::launch(socket, number, 1, false).attached()
+    }
+
+    /// A VM with this many pairs of queues.
+    pub fn connect_with_queues(socket: &Path, number: u8, queues: u16) -> Self {
+        Self::launch(socket, number, queues, false).attached()
+    }
+
+    /// A VM that listens on `socket`. It is attached once the switch has connected.
+    pub fn listen(socket: &Path, number: u8) -> Self {
+        Self::launch(socket, number, 1, true)
+    }
+
+    fn launch(socket: &Path, number: u8, queues: u16, listens: bool) -> Self {
+        require_root();
+        let mac = [2, 0, 0, 0, 9, number];
+        let mut device = format!(
+            "net_virtio_user0,path={},queues={queues},queue_size=1024,mac={}",
+            socket.display(),
+            format_mac(&mac),
+        );
+        if listens {
+            device += ",server=1";
+        }
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "front_end::streams_are_judged", "--nocapture"])
+            .env(DEVICE, device)
+            .env(QUEUES, queues.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = Lines::of(child.stdout.take().unwrap());
+        let errors = Lines::of(child.stderr.take().unwrap());
+        Self { child, lines, errors, mac }
+    }
+
+    /// Waits until both sides know of each other.
+    pub fn attached(self) -> Self {
+        self.answer(0, |line| line.ends_with("attached").then_some(()));
+        self
+    }
+
+    /// Sends `count` frames numbered from `first`, and returns when the switch's side has room for all.
+    pub fn send(&mut self, to: [u8; 6], tags: &str, first: u32, count: u32) {
+        self.send_on(0, to, self.mac, tags, first, count, 64);
+    }
+
+    /// The same on any queue, from any address, of any length.
+    #[expect(clippy::too_many_arguments, reason = "a frame's fields, and where it goes")]
+    pub fn send_on(
+        &mut self,
+        queue: u16,
+        to: [u8; 6],
+        from: [u8; 6],
+        tags: &str,
+        first: u32,
+        count: u32,
+        len: usize,
+    ) {
+        let (to, from) = (format_mac(&to), format_mac(&from));
+        let before = self.lines.count();
+        self.say(&format!("send {to} {from} {tags} {first} {count} {len} {queue}"));
+        self.answer(before, |line| (line == format!("sent {count}")).then_some(()));
+    }
+
+    /// What has arrived so far from `from` for `to` with this PCP.
+    pub fn received(&mut self, from: [u8; 6], to: [u8; 6], pcp: u8) -> Received {
+        let key = (format!("{}.{pcp}", format_mac(&from)), format_mac(&to));
+        self.report()
+            .into_iter()
+            .find(|(from, to, _)| (from, to) == (&key.0, &key.1))
+            .map_or(Received::default(), |(_, _, received)| received)
+    }
+
+    /// Every stream that arrived so far: source with PCP, destination, what came.
+    pub fn report(&mut self) -> Vec<(String, String, Received)> {
+        let before = self.lines.count();
+        self.say("report");
+        self.answer(before, |line| (line == "end").then_some(()));
+        let text = self.lines.text();
+        text.lines().skip(before).filter_map(parse_stream).collect()
+    }
+
+    /// Ends it as a VM's shutdown does.
+    pub fn shut_down(mut self) {
+        drop(self.child.stdin.take());
+        let status = wait("the VM to end", || self.child.try_wait().unwrap());
+        assert!(status.success(), "{}\n{}", self.lines.to_end(), self.errors.to_end());
+    }
+
+    /// Ends it as a crash of the hypervisor does.
+    pub fn crash(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn say(&mut self, line: &str) {
+        let said = writeln!(self.child.stdin.as_mut().expect("it listens"), "{line}");
+        assert!(said.is_ok(), "the VM is gone:\n{}", self.errors.to_end());
+    }
+
+    fn answer<T>(&self, from: usize, look: impl Fn(&str) -> Option<T>) -> T {
+        let found = self.lines.find(|lines| lines.iter().skip(from).find_map(|line| look(line)));
+        found
+            .unwrap_or_else(|| panic!("the VM has no answer:\n{}\n{}", self.lines.text(), self.errors.text()))
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        let _ = std::fs::remove_dir_all(runtime_dir(&format!("pollux-e2e-{}", self.child.id())));
+    }
+}
+
+fn parse_stream(line: &str) -> Option<(String, String, Received)> {
+    let words: Vec<_> = line.strip_prefix("stream ")?.split(' ').collect();
+    let [from, to, numbers @ ..] = &words[..] else { return None };
+    let numbers: Vec<u64> = numbers.iter().map(|word| word.parse().unwrap()).collect();
+    let [count, last, out_of_order, duplicates] = numbers[..] else { return None };
+    let received = Received { count, last: last as u32, out_of_order, duplicates };
+    Some(((*from).to_owned(), (*to).to_owned(), received))
+}

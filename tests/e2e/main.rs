@@ -1,0 +1,19 @@
+//! End to end: the binary as people run it, over real ports.
+//!
+//! Run these with cargo-nextest as root, as `make test` does: each test has a process, and namespaces
+//! and DPDK need the rights. What a test makes bears its process's number and goes with it.
+#![forbid(unsafe_code)]
+#![allow(missing_docs, unreachable_pub)]
+
+mod harness;
+
+mod ageing;
+mod check;
+mod front_end;
+mod hugepages;
+mod namespaces;
+mod restarts;
+mod signals;
+mod vectors;
+mod vhost;
+mod workers;

@@ -1,0 +1,107 @@
+//! Two workers on ports of two queues: flows keep their order.
+
+use std::collections::BTreeMap;
+
+use tempfile::TempDir;
+
+use crate::harness::{Switch, Vm, frame, pcap, wait};
+
+const FLOWS: u8 = 8;
+
+fn station(side: u8, flow: u8) -> [u8; 6] {
+    [2, 0, 0, 0, 0x10 + side, flow]
+}
+
+/// A NIC's queues, each with flows of its own as RSS deals them out; both sides send at once.
+#[test]
+fn flows_through_two_workers_keep_their_order() {
+    const FRAMES: u32 = 4_000;
+    let folder = TempDir::new().unwrap();
+    let file = |side: u8, queue: u8, end: &str| folder.path().join(format!("{side}.{queue}.{end}"));
+    let mut config = "[switch]\ncores = [0, 1]\nhugepages = false\n".to_owned();
+    for side in 0..2 {
+        for queue in 0..2 {
+            // Interleaved: every flow of this queue, number by number.
+            let flows = (0..FLOWS).filter(|flow| flow % 2 == queue);
+            let frames = (0..FRAMES).flat_map(|number| {
+                let build =
+                    move |flow| frame::build(station(1 - side, flow), station(side, flow), "-", number, 64);
+                flows.clone().map(build)
+            });
+            pcap::write(&file(side, queue, "in"), &frames.collect::<Vec<_>>());
+        }
+        let queues = [0, 1].map(|queue| (file(side, queue, "in"), file(side, queue, "out")));
+        let queues = queues.each_ref().map(|(from, to)| (from.as_path(), to.as_path()));
+        let device = pcap::device(usize::from(side), &queues);
+        config += &format!("[ports.p{side}]\ndevice = \"{device}\"\nrx_queues = 2\n");
+    }
+    // All stations are known: a first frame is no flood.
+    for (side, flow) in (0..2).flat_map(|side| (0..FLOWS).map(move |flow| (side, flow))) {
+        let mac = crate::front_end::format_mac(&station(side, flow));
+        config += &format!("[[fdb.static]]\nmac = \"{mac}\"\nvid = 1\nport = \"p{side}\"\n");
+    }
+    let switch = Switch::start(&config);
+    let sent = 2 * u64::from(FLOWS) * u64::from(FRAMES);
+    switch.await_received(sent);
+    let closing = switch.stop();
+
+    for side in 0..2 {
+        let mut flows = BTreeMap::<u8, Vec<u32>>::new();
+        for queue in 0..2 {
+            let mut here = BTreeMap::<u8, Vec<u32>>::new();
+            for octets in pcap::read(&file(side, queue, "out")) {
+                assert_eq!(octets[..5], station(side, 0)[..5], "a frame for the other side");
+                here.entry(octets[11]).or_default().push(frame::number(&octets).unwrap());
+            }
+            for (flow, numbers) in here {
+                assert!(flows.insert(flow, numbers).is_none(), "flow {flow} is sent on both queues");
+            }
+        }
+        assert_eq!(flows.len(), usize::from(FLOWS));
+        for (flow, numbers) in flows {
+            assert!(numbers.into_iter().eq(0..FRAMES), "flow {flow} to side {side} is out of order");
+        }
+        assert_eq!(closing.port(&format!("p{side}")).tx_frames, sent / 2);
+    }
+}
+
+/// A VM has two queues too, or one: both workers then share it.
+#[test]
+fn workers_share_a_vms_queues() {
+    const FRAMES: u32 = 5_000;
+    let folder = TempDir::new().unwrap();
+    let socket = |number: u8| folder.path().join(format!("{number}.sock"));
+    let mut config = "[switch]\ncores = [0, 1]\nhugepages = false\n".to_owned();
+    for (number, queues) in [(1, 2), (2, 1)] {
+        let socket = socket(number);
+        config += &format!(
+            "[ports.vm{number}]\nvhost_user = {{ socket = \"{}\", role = \"server\", queues = {queues} }}\n",
+            socket.display(),
+        );
+    }
+    let switch = Switch::start(&config);
+    let mut many = Vm::connect_with_queues(&socket(1), 1, 2);
+    let mut one = Vm::connect(&socket(2), 2);
+    let (from, to) = ([2, 0, 0, 0, 8, 1], one.mac);
+    wait("the first frame", || {
+        one.send(frame::BROADCAST, "-", 0, 1);
+        (many.received(to, frame::BROADCAST, 0).count > 0).then_some(())
+    });
+    // One flow on each queue.
+    let flows = [(0, from), (1, [2, 0, 0, 0, 8, 2])];
+    for first in (0..FRAMES).step_by(250) {
+        for (queue, source) in flows {
+            many.send_on(queue, to, source, "-", first, 250, 64);
+        }
+    }
+    switch.await_counters("all frames to be forwarded or dropped", |ports| {
+        ports.get("vm2").is_some_and(|vm| vm.tx_frames + vm.dropped >= 2 * u64::from(FRAMES))
+    });
+    let streams = flows.map(|(_, source)| one.received(source, to, 0));
+    let closing = switch.stop();
+    for stream in &streams {
+        assert_eq!((stream.out_of_order, stream.duplicates), (0, 0), "{streams:?}");
+    }
+    let received: u64 = streams.iter().map(|stream| stream.count).sum();
+    assert_eq!(received + closing.drops("vm2", "tx_full"), 2 * u64::from(FRAMES), "{}", closing.stdout);
+}
