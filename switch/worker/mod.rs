@@ -48,9 +48,7 @@ impl Worker {
             match self.take_place(&eal) {
                 Ok(registered) => {
                     ready(Ok(()));
-                    let platform = self.poll();
-                    drop(registered);
-                    platform
+                    self.poll(&registered)
                 }
                 Err(error) => {
                     ready(Err(error));
@@ -70,7 +68,7 @@ impl Worker {
         eal.register_thread().map_err(|error| WorkerError::Register(self.id, error))
     }
 
-    fn poll(mut self) -> DpdkPlatform {
+    fn poll(mut self, thread: &dpdk::RegisteredThread) -> DpdkPlatform {
         let mut batch = Batch::new();
         let mut outbox = Outbox::new();
         let mut cache = Cache::new(&self.shared.published);
@@ -89,7 +87,8 @@ impl Worker {
                 now_seconds: self.shared.now_seconds(),
                 stats,
             };
-            round(&mut batch, &context, &mut outbox, &mut self.platform);
+            round(&mut batch, &context, &mut outbox, &mut self.platform, &mut ());
+            thread.pass();
         }
         self.platform
     }

@@ -58,10 +58,7 @@ impl Default for WorkerStats {
 impl WorkerStats {
     /// All zero.
     pub fn new() -> Self {
-        Self {
-            ports: Box::new(array::from_fn(|_| PortCounters::new())),
-            queued: AtomicU64::new(0),
-        }
+        Self { ports: Box::new(array::from_fn(|_| PortCounters::new())), queued: AtomicU64::new(0) }
     }
 
     #[inline]
@@ -131,14 +128,7 @@ pub struct PortTotals {
 
 impl Default for PortTotals {
     fn default() -> Self {
-        Self {
-            rx_frames: 0,
-            rx_bytes: 0,
-            tx_frames: 0,
-            tx_bytes: 0,
-            replicated: 0,
-            drops: [0; REASONS],
-        }
+        Self { rx_frames: 0, rx_bytes: 0, tx_frames: 0, tx_bytes: 0, replicated: 0, drops: [0; REASONS] }
     }
 }
 
@@ -150,10 +140,7 @@ impl PortTotals {
 
     /// The reasons that have dropped a frame, each with how many.
     pub fn drops_by_reason(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
-        Reason::ALL
-            .iter()
-            .map(|&r| (r, self.drops[r.index()]))
-            .filter(|&(_, n)| n > 0)
+        Reason::ALL.iter().map(|&r| (r, self.drops[r.index()])).filter(|&(_, n)| n > 0)
     }
 }
 

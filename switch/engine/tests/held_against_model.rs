@@ -20,28 +20,12 @@ const AGEING_SECONDS: u32 = 10;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Burst {
-        port: usize,
-        frames: Vec<Vec<u8>>,
-    },
-    Wait {
-        seconds: u32,
-    },
-    Link {
-        port: usize,
-        up: bool,
-    },
-    Configure {
-        port: usize,
-        vlan: Box<PortVlan>,
-        mtu: u16,
-    },
-    FlushPort {
-        port: usize,
-    },
-    FlushVlan {
-        vid: Vid,
-    },
+    Burst { port: usize, frames: Vec<Vec<u8>> },
+    Wait { seconds: u32 },
+    Link { port: usize, up: bool },
+    Configure { port: usize, vlan: Box<PortVlan>, mtu: u16 },
+    FlushPort { port: usize },
+    FlushVlan { vid: Vid },
 }
 
 #[derive(Clone, Debug)]
@@ -56,52 +40,26 @@ fn vid() -> impl Strategy<Value = Vid> {
 }
 
 fn vid_set(with_zero: bool) -> impl Strategy<Value = VidSet> {
-    let vids = if with_zero {
-        [VIDS.as_slice(), &[0]].concat()
-    } else {
-        VIDS.to_vec()
-    };
+    let vids = if with_zero { [VIDS.as_slice(), &[0]].concat() } else { VIDS.to_vec() };
     vec(select(vids), 0..5).prop_map(VidSet::from_iter)
 }
 
 fn vlan_mode() -> impl Strategy<Value = VlanMode> {
     prop_oneof![
         vid().prop_map(|vid| VlanMode::Access { vid }),
-        (vid_set(false), prop::option::of(vid()), any::<bool>()).prop_map(
-            |(allowed, native, native_tagged)| VlanMode::Trunk {
-                allowed,
-                native,
-                native_tagged
-            }
-        ),
-        (
-            vid(),
-            prop::option::of(vid_set(true)),
-            select(vec![Tpid::CTag, Tpid::STag])
-        )
+        (vid_set(false), prop::option::of(vid()), any::<bool>())
+            .prop_map(|(allowed, native, native_tagged)| VlanMode::Trunk { allowed, native, native_tagged }),
+        (vid(), prop::option::of(vid_set(true)), select(vec![Tpid::CTag, Tpid::STag]))
             .prop_map(|(vid, allowed, tpid)| VlanMode::Dot1qTunnel { vid, allowed, tpid }),
     ]
 }
 
 fn port_vlan() -> impl Strategy<Value = PortVlan> {
-    let priority_tags = select(vec![
-        PriorityTags::Never,
-        PriorityTags::IfNonzero,
-        PriorityTags::Always,
-    ]);
+    let priority_tags = select(vec![PriorityTags::Never, PriorityTags::IfNonzero, PriorityTags::Always]);
     let trust = select(vec![Trust::Pcp, Trust::Port]);
-    (
-        vlan_mode(),
-        priority_tags,
-        trust,
-        (0u8..8).prop_filter_map("a PCP", Pcp::new),
+    (vlan_mode(), priority_tags, trust, (0u8..8).prop_filter_map("a PCP", Pcp::new)).prop_map(
+        |(mode, priority_tags, trust, default_pcp)| PortVlan { mode, priority_tags, trust, default_pcp },
     )
-        .prop_map(|(mode, priority_tags, trust, default_pcp)| PortVlan {
-            mode,
-            priority_tags,
-            trust,
-            default_pcp,
-        })
 }
 
 fn mtu() -> impl Strategy<Value = u16> {
@@ -180,20 +138,12 @@ fn scene() -> impl Strategy<Value = Scene> {
     vec(model_port(), 2..7).prop_flat_map(|ports| {
         let count = ports.len();
         let fixed = (vid(), 0u8..8, 0..count).prop_map(|(vid, n, port)| {
-            (
-                vid,
-                Mac::new([2, 0, 0, 0, 0, n]),
-                PortId::from_low_bits(port as u64),
-            )
+            (vid, Mac::new([2, 0, 0, 0, 0, n]), PortId::from_low_bits(port as u64))
         });
         (Just(ports), vec(fixed, 0..3), vec(step(count), 1..12)).prop_map(|(ports, mut statics, steps)| {
             let mut seen = std::collections::HashSet::new();
             statics.retain(|&(vid, mac, _)| seen.insert((vid, mac)));
-            Scene {
-                ports,
-                statics,
-                steps,
-            }
+            Scene { ports, statics, steps }
         })
     })
 }
@@ -203,11 +153,8 @@ fn id(port: usize) -> PortId {
 }
 
 fn specs(ports: &[ModelPort]) -> Vec<PortSpec> {
-    let spec = |(n, port): (usize, &ModelPort)| PortSpec {
-        id: id(n),
-        vlan: port.vlan.clone(),
-        mtu: port.mtu,
-    };
+    let spec =
+        |(n, port): (usize, &ModelPort)| PortSpec { id: id(n), vlan: port.vlan.clone(), mtu: port.mtu };
     ports.iter().enumerate().map(spec).collect()
 }
 
@@ -218,10 +165,7 @@ fn links(ports: &[ModelPort]) -> PortSet {
 /// The model's name for a reason, in the engine's words.
 fn in_engine_words(reason: pollux_model::Reason) -> Reason {
     let name = format!("{reason:?}");
-    *Reason::ALL
-        .iter()
-        .find(|r| format!("{r:?}") == name)
-        .expect("model and engine have the same reasons")
+    *Reason::ALL.iter().find(|r| format!("{r:?}") == name).expect("model and engine have the same reasons")
 }
 
 /// Everything sent per port in order, and every drop, sorted.
@@ -232,23 +176,14 @@ fn flatten(ports: usize, outcomes: &[Outcome]) -> Got {
         for (port, frame) in &outcome.sent {
             sent[port.index()].push(frame.clone());
         }
-        drops.extend(
-            outcome
-                .drops
-                .iter()
-                .map(|&(port, reason)| (port, in_engine_words(reason))),
-        );
+        drops.extend(outcome.drops.iter().map(|&(port, reason)| (port, in_engine_words(reason))));
     }
     drops.sort();
     Got { sent, drops }
 }
 
 fn play(scene: Scene) -> Result<(), TestCaseError> {
-    let Scene {
-        mut ports,
-        statics,
-        steps,
-    } = scene;
+    let Scene { mut ports, statics, steps } = scene;
     let mut model = Model::new(ports.clone(), AGEING_SECONDS, 4096, statics.clone());
     let mut bench = Bench::new(&specs(&ports), links(&ports), AGEING_SECONDS, &statics);
     let mut all = Vec::new();
@@ -267,11 +202,7 @@ fn play(scene: Scene) -> Result<(), TestCaseError> {
                 bench.links = links(&ports);
             }
             Step::Configure { port, vlan, mtu } => {
-                ports[port] = ModelPort {
-                    vlan: *vlan,
-                    mtu,
-                    up: ports[port].up,
-                };
+                ports[port] = ModelPort { vlan: *vlan, mtu, up: ports[port].up };
                 model.set_port(id(port), ports[port].clone());
                 bench.configure(&specs(&ports));
             }
@@ -290,12 +221,7 @@ fn play(scene: Scene) -> Result<(), TestCaseError> {
     prop_assert!(theirs.balance() && ours.balances(), "{theirs:?} {ours:?}");
     prop_assert_eq!(
         (ours.rx, ours.replicated, ours.tx, ours.dropped),
-        (
-            theirs.rx as u64,
-            theirs.replicated as u64,
-            theirs.tx as u64,
-            theirs.drops as u64
-        )
+        (theirs.rx as u64, theirs.replicated as u64, theirs.tx as u64, theirs.drops as u64)
     );
     Ok(())
 }
@@ -308,7 +234,8 @@ fn a_tag_that_ends_the_frame_names_no_customer_vid() {
     let allowed = Some([0].into_iter().collect());
     let trunk = VlanMode::Trunk { allowed: [10].into_iter().collect(), native: None, native_tagged: false };
     let tunnel = VlanMode::Dot1qTunnel { vid, allowed, tpid: Tpid::STag };
-    let frame = [&[2, 0, 0, 0, 0, 2], &[2, 0, 0, 0, 0, 1], [0x81, 0, 0, 10].as_slice(), &[0x81, 0, 0, 1]].concat();
+    let frame =
+        [&[2, 0, 0, 0, 0, 2], &[2, 0, 0, 0, 0, 1], [0x81, 0, 0, 10].as_slice(), &[0x81, 0, 0, 1]].concat();
     let steps = vec![Step::Burst { port: 0, frames: vec![frame] }];
     play(Scene { ports: vec![port(trunk), port(tunnel)], statics: Vec::new(), steps }).unwrap();
 }

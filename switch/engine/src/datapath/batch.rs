@@ -44,10 +44,7 @@ const BLANK: Lane = Lane {
     source: Mac::ZERO,
     outer: None,
     vid: Vid::DEFAULT,
-    tag: Tag {
-        tpid: Tpid::CTag,
-        tci: Tci::from_bits(0),
-    },
+    tag: Tag { tpid: Tpid::CTag, tci: Tci::from_bits(0) },
     verdict: Verdict::Pending,
 };
 

@@ -17,10 +17,7 @@ const RESERVED_VID: u16 = 4095;
 pub(super) fn classify<F>(batch: &mut Batch<F>, snapshot: &Snapshot) {
     let ingress = batch.ingress;
     let port = snapshot.port(ingress);
-    let pending = batch
-        .lanes_mut()
-        .map(|(lane, _)| lane)
-        .filter(|lane| lane.verdict == Verdict::Pending);
+    let pending = batch.lanes_mut().map(|(lane, _)| lane).filter(|lane| lane.verdict == Verdict::Pending);
     match port.admission {
         Admission::Access { vid } => {
             pending.for_each(|lane| admit(lane, port, |tagged| access(tagged, vid)));
@@ -40,10 +37,7 @@ fn admit(lane: &mut Lane, port: &PortTable, choose: impl FnOnce(u16) -> Result<V
         Ok(vid) => {
             lane.vid = vid;
             let tpid = lane.outer.map_or(Tpid::CTag, |tag| tag.tpid);
-            lane.tag = Tag {
-                tpid,
-                tci: Tci::from_bits(priority(lane, port) | vid.value()),
-            };
+            lane.tag = Tag { tpid, tci: Tci::from_bits(priority(lane, port) | vid.value()) };
         }
         Err(reason) => lane.verdict = Verdict::Drop(reason),
     }
@@ -75,18 +69,11 @@ fn admit_tunnel(lane: &mut Lane, port: &PortTable, vid: Vid, tpid: Tpid) {
     let customer_vid = lane.outer.map_or(0, |tag| tag.tci.vid_bits());
     if customer_vid == RESERVED_VID {
         lane.verdict = Verdict::Drop(Reason::ReservedVid);
-    } else if port
-        .customer_vids
-        .as_ref()
-        .is_some_and(|vids| !vids.contains(customer_vid))
-    {
+    } else if port.customer_vids.as_ref().is_some_and(|vids| !vids.contains(customer_vid)) {
         lane.verdict = Verdict::Drop(Reason::CustomerVid);
     }
     lane.vid = vid;
-    lane.tag = Tag {
-        tpid,
-        tci: Tci::from_bits(priority(lane, port) | vid.value()),
-    };
+    lane.tag = Tag { tpid, tci: Tci::from_bits(priority(lane, port) | vid.value()) };
     lane.outer = None;
 }
 

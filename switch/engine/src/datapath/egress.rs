@@ -80,11 +80,7 @@ fn send<P: Platform>(
     } else {
         untag(&mut frame, lane, table)
     };
-    let fits = if frame.len() <= table.max_len {
-        Ok(())
-    } else {
-        Err(Reason::MtuExceeded)
-    };
+    let fits = if frame.len() <= table.max_len { Ok(()) } else { Err(Reason::MtuExceeded) };
     match tagged.and(fits) {
         Ok(()) => outbox.push(port, frame, platform, context.stats),
         Err(reason) => context.stats.count_drops(port, reason, 1),
@@ -123,10 +119,7 @@ fn untag<F: Frame>(frame: &mut F, lane: &Lane, table: &PortTable) -> Result<(), 
         PriorityTags::Always => true,
     };
     if wanted && inner.is_none() {
-        let tag = Tag {
-            tpid: Tpid::CTag,
-            tci: Tci::priority_tag(priority),
-        };
+        let tag = Tag { tpid: Tpid::CTag, tci: Tci::priority_tag(priority) };
         done(frame.push_tag(tag))?;
     }
     Ok(())
@@ -136,13 +129,8 @@ fn untag<F: Frame>(frame: &mut F, lane: &Lane, table: &PortTable) -> Result<(), 
 /// it names no VID.
 fn outer_tag(head: &[u8]) -> Option<Tag> {
     let tpid = Tpid::from_ethertype(u16::from_be_bytes([*head.get(12)?, *head.get(13)?]))?;
-    let tci = head
-        .get(14..18)
-        .map_or(0, |octets| u16::from_be_bytes([octets[0], octets[1]]));
-    Some(Tag {
-        tpid,
-        tci: Tci::from_bits(tci),
-    })
+    let tci = head.get(14..18).map_or(0, |octets| u16::from_be_bytes([octets[0], octets[1]]));
+    Some(Tag { tpid, tci: Tci::from_bits(tci) })
 }
 
 fn done(changed: bool) -> Result<(), Reason> {

@@ -23,11 +23,7 @@ pub(super) fn lookup<F>(
         if lane.verdict != Verdict::Pending {
             continue;
         }
-        let known = if lane.destination.is_multicast() {
-            None
-        } else {
-            fdb.lookup(destination, now_seconds)
-        };
+        let known = if lane.destination.is_multicast() { None } else { fdb.lookup(destination, now_seconds) };
         let vlan = snapshot.vlan(lane.vid);
         lane.verdict = match known {
             Some(egress) => unicast(egress, ingress, vlan, links),

@@ -38,6 +38,37 @@ pub struct Context<'a> {
     pub stats: &'a WorkerStats,
 }
 
+/// A stretch of the way that an [`Observer`] hears of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Stage {
+    /// Frames came from the device.
+    Rx,
+    /// Headers were read.
+    Parse,
+    /// VLANs and priorities were decided.
+    Classify,
+    /// Sources were learned.
+    Learn,
+    /// Destinations were found.
+    Lookup,
+    /// Tags were set, floods copied, outboxes filled.
+    Egress,
+    /// Devices took what was in the outboxes.
+    Tx,
+}
+
+/// Whoever wants to know when a stage has done with a batch: a benchmark, a profiler. `()` doesn't,
+/// and costs nothing.
+pub trait Observer {
+    /// `stage` is through with `frames` frames.
+    fn passed(&mut self, stage: Stage, frames: usize);
+}
+
+impl Observer for () {
+    #[inline(always)]
+    fn passed(&mut self, _stage: Stage, _frames: usize) {}
+}
+
 /// Takes one burst from receive queue `source` through every stage to the outboxes. Returns how many
 /// frames there were.
 #[inline]
@@ -47,22 +78,25 @@ pub fn walk<P: Platform>(
     context: &Context<'_>,
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
+    observer: &mut impl Observer,
 ) -> usize {
+    let Context { snapshot, fdb, links, now_seconds, stats } = *context;
     batch.ingress = platform.receive(source, &mut batch.frames);
     let frames = batch.frames.len();
-    if frames > 0 {
-        parse::parse(batch, context.snapshot, context.stats);
-        classify::classify(batch, context.snapshot);
-        learn::learn(batch, context.fdb, context.now_seconds);
-        lookup::lookup(
-            batch,
-            context.snapshot,
-            context.fdb,
-            context.links,
-            context.now_seconds,
-        );
-        egress::egress(batch, context, outbox, platform);
+    if frames == 0 {
+        return 0;
     }
+    observer.passed(Stage::Rx, frames);
+    parse::parse(batch, snapshot, stats);
+    observer.passed(Stage::Parse, frames);
+    classify::classify(batch, snapshot);
+    observer.passed(Stage::Classify, frames);
+    learn::learn(batch, fdb, now_seconds);
+    observer.passed(Stage::Learn, frames);
+    lookup::lookup(batch, snapshot, fdb, links, now_seconds);
+    observer.passed(Stage::Lookup, frames);
+    egress::egress(batch, context, outbox, platform);
+    observer.passed(Stage::Egress, frames);
     frames
 }
 
@@ -74,10 +108,13 @@ pub fn round<P: Platform>(
     context: &Context<'_>,
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
+    observer: &mut impl Observer,
 ) -> usize {
-    let frames = (0..platform.sources())
-        .map(|source| walk(source, batch, context, outbox, platform))
-        .sum();
+    let mut frames = 0;
+    for source in 0..platform.sources() {
+        frames += walk(source, batch, context, outbox, platform, observer);
+    }
     outbox.flush(platform, context.stats);
+    observer.passed(Stage::Tx, frames);
     frames
 }

@@ -27,10 +27,7 @@ impl<F> Default for Outbox<F> {
 impl<F> Outbox<F> {
     /// Nothing waits.
     pub fn new() -> Self {
-        Self {
-            ports: (0..MAX_PORTS).map(|_| ArrayVec::new()).collect(),
-            waiting: PortSet::EMPTY,
-        }
+        Self { ports: (0..MAX_PORTS).map(|_| ArrayVec::new()).collect(), waiting: PortSet::EMPTY }
     }
 
     #[inline(always)]
@@ -56,12 +53,7 @@ impl<F> Outbox<F> {
         if self.waiting.is_empty() {
             return;
         }
-        stats.set_queued(
-            self.waiting
-                .iter()
-                .map(|port| self.ports[port.index()].len() as u64)
-                .sum(),
-        );
+        stats.set_queued(self.waiting.iter().map(|port| self.ports[port.index()].len() as u64).sum());
         for port in self.waiting.iter() {
             tx::transmit(port, &mut self.ports[port.index()], platform, stats);
         }

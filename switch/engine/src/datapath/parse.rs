@@ -36,11 +36,14 @@ fn header<F: Frame>(frame: &F, len: usize, lane: &mut Lane) -> Result<(), Reason
     let Some(head) = frame.head().first_chunk::<TAGGED_HEADER_LEN>() else {
         return short_header(frame, len, lane);
     };
-    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, e0, e1, t0, t1, ..] = *head;
-    lane.destination = Mac::new([d0, d1, d2, d3, d4, d5]);
-    lane.source = Mac::new([s0, s1, s2, s3, s4, s5]);
-    let tci = Tci::from_bits(u16::from_be_bytes([t0, t1]));
-    lane.outer = Tpid::from_ethertype(u16::from_be_bytes([e0, e1])).map(|tpid| Tag { tpid, tci });
+    // Three overlapping words hold it all; octet by octet the compiler would assemble them one at a time.
+    let word = |from: usize| u64::from_be_bytes(std::array::from_fn(|n| head[from + n]));
+    // The tag, or the EtherType and what is behind it, is the last four octets of this one.
+    let tag = word(8) as u32;
+    lane.destination = Mac::from_u64(word(0) >> 16);
+    lane.source = Mac::from_u64(word(4));
+    lane.outer =
+        Tpid::from_ethertype((tag >> 16) as u16).map(|tpid| Tag { tpid, tci: Tci::from_bits(tag as u16) });
     Ok(())
 }
 
@@ -52,11 +55,7 @@ fn short_header<F: Frame>(frame: &F, len: usize, lane: &mut Lane) -> Result<(), 
         return Err(Reason::HeaderSplit);
     }
     let Some(&[d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, e0, e1]) = head.first_chunk() else {
-        return Err(if len < ETHERNET_HEADER_LEN {
-            Reason::Runt
-        } else {
-            Reason::HeaderSplit
-        });
+        return Err(if len < ETHERNET_HEADER_LEN { Reason::Runt } else { Reason::HeaderSplit });
     };
     if Tpid::from_ethertype(u16::from_be_bytes([e0, e1])).is_some() {
         return Err(Reason::Runt);

@@ -67,11 +67,7 @@ impl Bench {
         ageing_seconds: u32,
         statics: &[(Vid, Mac, PortId)],
     ) -> Self {
-        let fdb = Fdb::new(FdbOptions {
-            capacity: 4096,
-            ageing_seconds,
-            seed: 1,
-        });
+        let fdb = Fdb::new(FdbOptions { capacity: 4096, ageing_seconds, seed: 1 });
         for &(vid, mac, port) in statics {
             fdb.insert_static(FdbKey::new(vid, mac), port, START_SECONDS)
                 .expect("room for a few static entries");
@@ -94,11 +90,7 @@ impl Bench {
 
     pub(crate) fn burst(&mut self, ingress: PortId, frames: Vec<Vec<u8>>) -> Got {
         let before = self.drops();
-        let mut memory = Memory {
-            ingress,
-            waiting: frames.into(),
-            sent: vec![Vec::new(); self.ports],
-        };
+        let mut memory = Memory { ingress, waiting: frames.into(), sent: vec![Vec::new(); self.ports] };
         let context = Context {
             snapshot: &self.snapshot,
             fdb: &self.fdb,
@@ -106,16 +98,13 @@ impl Bench {
             now_seconds: self.now_seconds,
             stats: &self.stats,
         };
-        while round(&mut self.batch, &context, &mut self.outbox, &mut memory) > 0 {}
+        while round(&mut self.batch, &context, &mut self.outbox, &mut memory, &mut ()) > 0 {}
         let mut drops = Vec::new();
         for (&(port, reason, after), (_, _, before)) in self.drops().iter().zip(before) {
             drops.extend(std::iter::repeat_n((port, reason), (after - before) as usize));
         }
         drops.sort();
-        Got {
-            sent: memory.sent,
-            drops,
-        }
+        Got { sent: memory.sent, drops }
     }
 
     pub(crate) fn accounting(&self) -> Accounting {
@@ -125,9 +114,7 @@ impl Bench {
     fn drops(&self) -> Vec<(PortId, Reason, u64)> {
         let counts = |port| {
             let totals = self.stats.port(port);
-            Reason::ALL
-                .iter()
-                .map(move |&reason| (port, reason, totals.drops[reason.index()]))
+            Reason::ALL.iter().map(move |&reason| (port, reason, totals.drops[reason.index()]))
         };
         PortId::all().flat_map(counts).collect()
     }
