@@ -1,6 +1,7 @@
 //! The command line: `pollux run`, `check`, `demo`, `bench`.
 
 mod check;
+mod demo;
 mod file;
 mod run;
 
@@ -28,6 +29,14 @@ enum Command {
     Run(run::RunArguments),
     /// Validates a file and the host, touching neither: every fault at once
     Check(FileArguments),
+    /// Shows the switch at work on this machine: no NIC, no hugepages, no file
+    Demo,
+    /// One end of the demo's TCP transfer, for the demo's own use
+    #[command(hide = true, subcommand)]
+    DemoEnd(crate::demo::EndArguments),
+    /// Measures a switch
+    #[command(subcommand)]
+    Bench(pollux_bench::BenchCommand),
 }
 
 /// Which file.
@@ -62,6 +71,15 @@ pub fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Demo => demo::demo(),
+        Command::DemoEnd(arguments) => demo::end(&arguments),
+        Command::Bench(command) => return bench(&command),
     };
     outcome.into()
+}
+
+fn bench(command: &pollux_bench::BenchCommand) -> ExitCode {
+    let Err(error) = command.run() else { return ExitCode::SUCCESS };
+    eprintln!("{error}");
+    error.exit_code().into()
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use dpdk::{Eal, EalOptions, Mempool, Pci, PoolOptions};
 use pollux_config::Config;
-use pollux_engine::fdb::{Fdb, FdbKey, FdbOptions};
+use pollux_engine::fdb::{Fdb, FdbEntry, FdbKey, FdbOptions};
 use pollux_engine::{Accounting, PortSpec, PortTotals, Snapshot};
 use pollux_net::{PortId, WorkerId};
 
@@ -72,6 +72,15 @@ pub struct Switch {
     config: Config,
     started: Instant,
     next_look: Instant,
+}
+
+/// An address that the FDB has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownAddress {
+    /// The name of the port that it is behind.
+    pub port: String,
+    /// The rest.
+    pub entry: FdbEntry,
 }
 
 /// Something that happened to a port, for the log.
@@ -223,6 +232,18 @@ impl Switch {
     /// The addresses known, and how many there can be.
     pub fn fdb(&self) -> &Fdb {
         &self.shared.fdb
+    }
+
+    /// The addresses alive now, by VLAN and address.
+    pub fn addresses(&self) -> Vec<KnownAddress> {
+        let known = |entry: FdbEntry| {
+            let port = self.ports.iter().find(|port| port.id == entry.port)?;
+            Some(KnownAddress { port: port.name.clone(), entry })
+        };
+        let entries = self.shared.fdb.entries(self.shared.now_seconds());
+        let mut addresses: Vec<_> = entries.filter_map(known).collect();
+        addresses.sort_unstable_by_key(|known| (known.entry.key.vid(), known.entry.key.mac()));
+        addresses
     }
 
     /// What was found and chosen, for people.

@@ -4,6 +4,8 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use pollux_engine::{Accounting, PortTotals};
 
+use super::KnownAddress;
+
 /// A table without frames: a header, then rows whose columns from `numeric_from` on hold numbers.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, numeric_from: usize) -> Table {
     let mut table = Table::new();
@@ -20,7 +22,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -54,6 +56,19 @@ pub fn totals(ports: &[(String, PortTotals)]) -> String {
     text
 }
 
+/// The first `most` addresses, and how many more there are.
+pub fn addresses(known: &[KnownAddress], most: usize) -> String {
+    let row = |KnownAddress { port, entry }: &KnownAddress| {
+        let age = if entry.is_static { "static".to_owned() } else { format!("{} s", entry.age) };
+        vec![entry.key.mac().to_string(), entry.key.vid().to_string(), port.clone(), age]
+    };
+    let mut text = table(&["address", "vid", "port", "age"], known.iter().take(most).map(row), 3).to_string();
+    if known.len() > most {
+        text.push_str(&format!("\nand {} more", grouped((known.len() - most) as u64)));
+    }
+    text
+}
+
 /// The balance, in a line.
 pub fn accounting(sum: &Accounting) -> String {
     let Accounting { rx, replicated, tx, dropped, queued } = *sum;
@@ -66,10 +81,28 @@ pub fn accounting(sum: &Accounting) -> String {
 mod tests {
     use super::*;
     use pollux_engine::Reason;
+    use pollux_engine::fdb::{FdbEntry, FdbKey};
+    use pollux_net::{Mac, PortId, Vid};
 
     #[test]
     fn numbers_are_grouped() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn the_first_addresses_are_shown_and_the_others_counted() {
+        let known = |number: u8| KnownAddress {
+            port: "vm1".to_owned(),
+            entry: FdbEntry {
+                key: FdbKey::new(Vid::DEFAULT, Mac::new([2, 0, 0, 0, 0, number])),
+                port: PortId::from_low_bits(0),
+                is_static: number == 1,
+                age: 7,
+            },
+        };
+        let text = addresses(&[known(1), known(2), known(3)], 2);
+        assert!(text.contains("static") && text.contains("7 s") && text.ends_with("and 1 more"), "{text}");
+        assert!(!addresses(&[known(1)], 2).contains("more"));
     }
 
     #[test]
