@@ -64,6 +64,9 @@ pub struct PeersArgs {
     /// Stations, and the order in which they talk, are drawn from this
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Flows that Open vSwitch may cache; the default is its own, and just what 100,000 pairs need
+    #[arg(long, default_value_t = 200_000)]
+    ovs_flow_limit: u32,
     /// The switch to measure; default: this program
     #[arg(long)]
     pollux: Option<PathBuf>,
@@ -144,8 +147,15 @@ fn measure(args: &PeersArgs, cpus: Cpus, pollux: &PathBuf, tsc_hz: f64) -> Resul
                 for &system in args.systems.iter().cycle().skip(first).take(args.systems.len()) {
                     let measure_once = || {
                         let folder = folder()?;
-                        let stage =
-                            Stage { scene, cpus, pairs, captures: &captures, folder: folder.path(), pollux };
+                        let stage = Stage {
+                            scene,
+                            cpus,
+                            pairs,
+                            captures: &captures,
+                            folder: folder.path(),
+                            pollux,
+                            ovs_flow_limit: args.ovs_flow_limit,
+                        };
                         sample::take(system, &stage, round)
                     };
                     let mut sample = measure_once()?;

@@ -18,9 +18,6 @@ const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 /// one by one.
 const MAC_TABLE_SIZE: u32 = 1_000_000;
 
-/// Flows that may be cached. By default 200,000, which is what 100,000 pairs need.
-const FLOW_LIMIT: u32 = 1_000_000;
-
 /// How long one of its tools may take, in seconds. A port with many frames to replay takes a while.
 const TOOL_SECONDS: u32 = 60;
 
@@ -135,7 +132,7 @@ fn configure(stage: &Stage<'_>) -> Result<()> {
     command.arg(format!("other_config:dpdk-lcore-mask={}", mask(stage.cpus.house)));
     command.arg(format!("other_config:pmd-cpu-mask={}", mask(stage.cpus.worker)));
     command.arg(format!("other_config:dpdk-extra=\"{}\"", EAL.join(" ")));
-    command.arg(format!("other_config:flow-limit={FLOW_LIMIT}"));
+    command.arg(format!("other_config:flow-limit={}", stage.ovs_flow_limit));
     output(&mut command).map(drop)
 }
 

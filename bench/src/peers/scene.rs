@@ -76,6 +76,8 @@ pub(super) struct Stage<'a> {
     pub(super) folder: &'a Path,
     /// Pollux.
     pub(super) pollux: &'a Path,
+    /// Flows that Open vSwitch may cache.
+    pub(super) ovs_flow_limit: u32,
 }
 
 /// The names of the two ports, and of their sockets within the folder (Open vSwitch names a socket
