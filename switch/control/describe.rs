@@ -10,7 +10,7 @@ use super::ports::LivePort;
 use super::report::table;
 
 pub(super) fn describe(switch: &Switch) -> String {
-    let Switch { plan, config, ports, eal, pool, .. } = switch;
+    let Switch { plan, config, ports, eal, pools, .. } = switch;
     let mut text = String::new();
     let cpus: Vec<_> = plan.cpus.iter().map(usize::to_string).collect();
     let memory = &plan.memory;
@@ -22,8 +22,8 @@ pub(super) fn describe(switch: &Switch) -> String {
         text,
         "memory: {} MiB of {kind}, {} mbufs of {} octets; FDB of {} entries, ageing after {} s",
         memory.mib(),
-        pool.size(),
-        pool.data_room(),
+        pools.size(),
+        super::plan::DATA_ROOM,
         config.fdb.capacity,
         config.fdb.ageing_time.as_secs(),
     );

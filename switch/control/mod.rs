@@ -3,6 +3,7 @@
 mod describe;
 mod host;
 mod plan;
+mod pools;
 mod ports;
 mod preflight;
 pub mod report;
@@ -13,7 +14,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use dpdk::{Eal, EalOptions, Mempool, Pci, PoolOptions};
+use dpdk::{Eal, EalOptions, Pci};
+use hashbrown::HashMap;
 use pollux_config::Config;
 use pollux_engine::fdb::{Fdb, FdbEntry, FdbKey, FdbOptions};
 use pollux_engine::{Accounting, PortSpec, PortTotals, Snapshot};
@@ -25,6 +27,7 @@ pub use preflight::preflight;
 pub(crate) use shared::Shared;
 
 use crate::worker::{DpdkPlatform, Worker, WorkerError};
+use pools::Pools;
 use ports::LivePort;
 
 /// How often the clock moves on and the FDB is swept while nothing else happens.
@@ -61,10 +64,12 @@ impl From<WorkerError> for StartError {
 
 /// A switch that runs. Dropping it stops it; [`stop`](Self::stop) also tells what came of it.
 pub struct Switch {
-    // Dropped in this order: workers give their queues back, then ports close, then the pool, then DPDK.
+    // Dropped in this order: workers give their queues back, then ports close, then the pools, then DPDK.
     workers: Vec<JoinHandle<DpdkPlatform>>,
     ports: Vec<LivePort>,
-    pool: Mempool,
+    /// Where in `ports` DPDK's port of a number is.
+    by_number: HashMap<u16, usize>,
+    pools: Pools,
     eal: Eal,
     events: Receiver<u16>,
     shared: Arc<Shared>,
@@ -101,26 +106,30 @@ impl Switch {
     pub fn start(config: Config, plan: Plan) -> Result<Self, StartError> {
         let eal = Eal::init(&eal_options(&config, &plan)).map_err(StartError::Eal)?;
         let events = eal.take_event_receiver().expect("the environment was started just now");
-        let pool = Mempool::create(&eal, &pool_options(&plan)).map_err(StartError::Pool)?;
         let attached = ports::attach(&eal, config.ports.iter().zip(&plan.ports))?;
         let host = Host::default();
         let sockets: Vec<_> = plan.cpus.iter().map(|&cpu| host.socket_of(cpu)).collect();
+        let home = sockets.first().map_or(0, |&socket| socket as u32);
+        let held = attached.iter().map(ports::AttachedPort::mbufs);
+        let pools = Pools::create(&eal, plan.memory.mbufs, home, held)?;
         let queues = attached.iter().map(ports::AttachedPort::rx_queues).collect::<Result<Vec<_>, _>>()?;
         let pollers = plan::spread_queues(&queues, &sockets);
-        let mut platforms = ports::platforms(plan.cpus.len(), &pool);
+        let mut platforms = ports::platforms(&sockets, &pools);
         let multi_segment = config.ports.iter().any(|port| port.mtu + MTU_SLACK > plan::DATA_ROOM);
-        let start = |port: ports::AttachedPort<'_>| port.start(&pool, multi_segment, &mut platforms, &pollers);
+        let start = |port: ports::AttachedPort<'_>| port.start(&pools, multi_segment, &mut platforms, &pollers);
         let ports = attached.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
 
         let shared = Arc::new(Shared::new(fdb(&config)?, Snapshot::new(&specs(&config)), plan.cpus.len()));
         for port in ports::links(&ports).iter() {
             shared.set_link(port, true);
         }
+        let by_number = ports.iter().enumerate().map(|(place, port)| (port.device.number(), place)).collect();
         let now = Instant::now();
         let mut switch = Self {
             workers: Vec::new(),
             ports,
-            pool,
+            by_number,
+            pools,
             eal,
             events,
             shared,
@@ -160,9 +169,10 @@ impl Switch {
             let wake = self.next_look.min(until);
             let changed = match self.events.recv_timeout(wake.saturating_duration_since(now)) {
                 Ok(first) => {
-                    let mut numbers = vec![first];
-                    numbers.extend(self.events.try_iter());
-                    self.look_at(|port| numbers.contains(&port.device.number()))
+                    let numbers = std::iter::once(first).chain(self.events.try_iter());
+                    let places: Vec<_> =
+                        numbers.filter_map(|number| self.by_number.get(&number).copied()).collect();
+                    self.look_at(places)
                 }
                 Err(RecvTimeoutError::Timeout) if wake == self.next_look => self.tick(),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Vec::new(),
@@ -181,12 +191,14 @@ impl Switch {
         self.shared.fdb.sweep(now, self.shared.fdb.buckets().div_ceil(SWEEPS_PER_PASS));
         self.shared.reclaim();
         // Devices without link events are asked once a second, the others as a precaution.
-        if second_passed { self.look_at(|_| true) } else { Vec::new() }
+        if second_passed { self.look_at(0..self.ports.len()) } else { Vec::new() }
     }
 
-    fn look_at(&mut self, which: impl Fn(&LivePort) -> bool) -> Vec<LinkChange> {
+    /// Takes up what happened to these ports.
+    fn look_at(&mut self, places: impl IntoIterator<Item = usize>) -> Vec<LinkChange> {
         let mut changes = Vec::new();
-        for port in self.ports.iter_mut().filter(|port| which(port)) {
+        for place in places {
+            let port = &mut self.ports[place];
             if let Some(link) = port.refresh() {
                 self.shared.set_link(port.id, link.up);
                 changes.push(LinkChange { port: port.name.clone(), link });
@@ -263,7 +275,7 @@ impl Switch {
             port.device.stop().err().map(|refused| format!("port {name}: {}", refused.error))
         });
         let failures = failures.collect();
-        let mbufs_out = self.pool.in_use();
+        let mbufs_out = self.pools.in_use();
         Stopped { totals, accounting, losses, failures, mbufs_out }
     }
 
@@ -320,16 +332,6 @@ fn log_dpdk(level: dpdk::LogLevel, line: &str) {
         tracing::error!(target: "dpdk", "{line}");
     } else {
         tracing::warn!(target: "dpdk", "{line}");
-    }
-}
-
-fn pool_options(plan: &Plan) -> PoolOptions {
-    PoolOptions {
-        purpose: "frames".to_owned(),
-        mbufs: plan.memory.mbufs,
-        data_room: plan::DATA_ROOM,
-        cache: plan::POOL_CACHE,
-        socket: None,
     }
 }
 

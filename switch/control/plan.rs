@@ -107,7 +107,7 @@ fn plan_ports(config: &Config, workers: usize) -> Vec<PortPlan> {
 
 impl PortPlan {
     /// Mbufs that the port can hold at once.
-    fn mbufs(&self) -> u32 {
+    pub(super) fn mbufs(&self) -> u32 {
         let ring = |queues: u16, descriptors: u16| u32::from(queues) * u32::from(descriptors);
         if self.rx_ring == 0 {
             u32::from(self.rx_queues) * VHOST_MBUFS_PER_QUEUE

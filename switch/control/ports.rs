@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dpdk::{Device, Eal, Mempool, Port, PortConfig, RssTypes, SharedTxQueue, Started, Stopped, VhostPort};
+use dpdk::{Device, Eal, Port, PortConfig, RssTypes, SharedTxQueue, Started, Stopped, VhostPort};
 use pollux_config::{DeviceSpec, PortKind, VhostRole};
 use pollux_net::{PortId, PortSet, WorkerId};
 
 use super::StartError;
 use super::plan::{DATA_ROOM, PortPlan};
+use super::pools::Pools;
 use crate::worker::{DpdkPlatform, Sink, Source, VhostSink};
 
 /// Descriptors to name for rings that are the VM's: the device ignores it, DPDK checks it.
@@ -30,7 +31,7 @@ pub(super) struct AttachedPort<'a> {
     config: &'a pollux_config::Port,
     plan: PortPlan,
     device: Port<Stopped>,
-    pub(super) socket: Option<u32>,
+    socket: Option<u32>,
 }
 
 /// Finds the device of every port.
@@ -65,12 +66,12 @@ impl AttachedPort<'_> {
     /// port's frames may take several mbufs.
     pub(super) fn start(
         self,
-        pool: &Mempool,
+        pools: &Pools,
         multi_segment: bool,
         workers: &mut [DpdkPlatform],
         pollers: &[Vec<(PortId, u16)>],
     ) -> Result<LivePort, StartError> {
-        let Self { config, plan, device, .. } = self;
+        let Self { config, plan, device, socket } = self;
         let failed = |error| StartError::Port(config.name.clone(), error);
         let vhost = matches!(config.kind, PortKind::VhostUser(_));
         let ring = |ring: u16| if ring == 0 { NOMINAL_RING } else { ring };
@@ -89,7 +90,7 @@ impl AttachedPort<'_> {
             ..PortConfig::default()
         };
         let mut device =
-            device.start(&asked, std::slice::from_ref(pool)).map_err(|refused| failed(refused.error))?;
+            device.start(&asked, std::slice::from_ref(pools.of(socket))).map_err(|refused| failed(refused.error))?;
         let queues = device.take_queues().map_err(failed)?;
         deal_rx(plan.id, queues.rx, workers, pollers);
         let enabled = vhost.then(Arc::<AtomicU64>::default);
@@ -99,6 +100,11 @@ impl AttachedPort<'_> {
             LivePort { id: plan.id, name: config.name.clone(), device, vhost_enabled: enabled, link };
         port.refresh();
         Ok(port)
+    }
+
+    /// The device's NUMA socket, and the mbufs that it can hold at once.
+    pub(super) fn mbufs(&self) -> (Option<u32>, u32) {
+        (self.socket, self.plan.mbufs())
     }
 
     /// The receive queues that the device will have.
@@ -175,7 +181,10 @@ pub(super) fn links(ports: &[LivePort]) -> PortSet {
     ports.iter().filter(|port| port.link.up).map(|port| port.id).collect()
 }
 
-/// One platform for each worker.
-pub(super) fn platforms(count: usize, pool: &Mempool) -> Vec<DpdkPlatform> {
-    (0..count).map(|worker| DpdkPlatform::new(WorkerId(worker as u8), pool.clone())).collect()
+/// One platform for each worker, by the NUMA sockets of their CPUs.
+pub(super) fn platforms(sockets: &[usize], pools: &Pools) -> Vec<DpdkPlatform> {
+    let platform = |(worker, &socket): (usize, &usize)| {
+        DpdkPlatform::new(WorkerId(worker as u8), pools.of(Some(socket as u32)).clone())
+    };
+    sockets.iter().enumerate().map(platform).collect()
 }
