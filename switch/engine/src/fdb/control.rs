@@ -167,6 +167,7 @@ impl Fdb {
                 let _held = self.stripes.lock(&probe);
                 let ended = self.end_held(slot, &probe, value, now.unwrap_or_default());
                 if ended.map(Claim::release).is_some() {
+                    self.population.release();
                     return true;
                 }
             }

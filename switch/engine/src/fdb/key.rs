@@ -59,11 +59,11 @@ impl Default for Probe {
 /// Bits of the hash, from the lowest: two choices of a bucket, the slot to try first, the tag.
 const INDEX_BITS: u32 = 23;
 const SLOT_SHIFT: u32 = 2 * INDEX_BITS;
-const SLOT_BITS: u32 = SLOTS.trailing_zeros();
+const SLOT_BITS: u32 = 2;
 const TAG_SHIFT: u32 = SLOT_SHIFT + SLOT_BITS;
 const TAG_BITS: u32 = u16::BITS;
 
-const _: () = assert!(SLOTS.is_power_of_two() && TAG_SHIFT + TAG_BITS == u64::BITS);
+const _: () = assert!(SLOTS <= 1 << SLOT_BITS && TAG_SHIFT + TAG_BITS == u64::BITS);
 
 /// Buckets that the hash can tell apart.
 pub(super) const MAX_BUCKETS: usize = 1 << INDEX_BITS;

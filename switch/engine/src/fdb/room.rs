@@ -11,10 +11,7 @@ use std::cmp::Reverse;
 /// Buckets to look for an entry to evict in, beyond the address's own two. The port with the most has
 /// at least one in `MAX_PORTS` of the dynamic entries; a full table's bucket holds two entries; so in
 /// this many it is missed once in 3,000 times, and then one frame's address isn't learned.
-const EVICTION_BUCKETS: usize = if cfg!(loom) { 2 } else { 4 * MAX_PORTS };
-
-/// How often room that another thread took is made anew.
-const TRIES: usize = 4;
+const EVICTION_BUCKETS: usize = if cfg!(loom) { 0 } else { 4 * MAX_PORTS };
 
 impl Fdb {
     /// Adds an entry for a key that has none. `held` is the key's stripe. Returns whether it is there.
@@ -31,20 +28,13 @@ impl Fdb {
         true
     }
 
-    /// Counts one entry more, having ended another if the table is full.
+    /// Counts one entry more; if the table is full, another ends and hands its place over.
     fn reserve(&self, probe: &Probe, port: PortId, now: u32, held: &Held<'_>) -> bool {
-        for _ in 0..TRIES {
-            if self.population.reserve() {
-                return true;
-            }
-            if !self.evict(probe, port, now, held) {
-                return false;
-            }
-        }
-        false
+        self.population.reserve() || self.evict(probe, port, now, held)
     }
 
-    /// Ends one entry, in the key's own buckets or where the hand points. Returns whether one was found.
+    /// Ends one entry, in the key's own buckets or where the hand points, but still counts it. Returns
+    /// whether one was found.
     fn evict(&self, probe: &Probe, port: PortId, now: u32, held: &Held<'_>) -> bool {
         let fullest = self.population.fullest(port);
         let near = self.table.both(probe).into_iter();
@@ -130,7 +120,8 @@ impl Fdb {
         if !fair {
             return None;
         }
-        self.evict_from(slots, fullest, now, held)
+        let ended = self.evict_from(slots, fullest, now, held);
+        ended.inspect(|_| self.population.release())
     }
 
     /// Ends a dead entry, or else the one of `port` that wasn't seen for longest, and gives its slot.
@@ -166,7 +157,7 @@ impl Fdb {
     }
 
     /// Ends the entry of a key whose stripe is held, unless it isn't there any more or was changed
-    /// since `value` was read.
+    /// since `value` was read. Who calls this counts one entry less, or puts another in its place.
     pub(super) fn end_held<'a>(
         &self,
         slot: Slot<'a>,
@@ -175,7 +166,6 @@ impl Fdb {
         now: u32,
     ) -> Option<Claim<'a>> {
         let claim = slot.holds(probe.key).then(|| slot.vacate(value))??;
-        self.population.release();
         self.population.account(value, Value::NONE);
         if let Some(event) = self.cause_of_death(probe.key, value, now) {
             self.stripes.count(probe, event);

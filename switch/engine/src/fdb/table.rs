@@ -2,8 +2,8 @@ use super::key::{FdbKey, Hasher, MAX_BUCKETS, Probe};
 use super::sync::{AtomicU64, Ordering};
 use super::value::Value;
 
-/// Entries that share a cache line and are looked at together.
-pub(super) const SLOTS: usize = 4;
+/// Entries that share a cache line and are looked at together. loom has enough with two.
+pub(super) const SLOTS: usize = if cfg!(loom) { 2 } else { 4 };
 
 /// A slot's key word while nobody owns it, and while one thread fills it.
 const EMPTY: u64 = 0;
@@ -11,7 +11,7 @@ const CLAIMED: u64 = u64::MAX;
 
 const _: () = assert!(EMPTY >> 48 == 0 && CLAIMED >> 48 == 0xffff, "neither has a VID that a key can have");
 
-/// Four keys, then their four values.
+/// The slots' keys, then their values.
 type Words = [AtomicU64; 2 * SLOTS];
 
 const BUCKET_BYTES: usize = 64;
