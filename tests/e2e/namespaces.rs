@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use crate::harness::{Host, Lab, Switch, frame, pcap};
+use crate::harness::{Host, Lab, Switch, frame, pcap, wait};
 
 const HEAD: &str = "[switch]\ncores = [0]\nhugepages = false\n";
 
@@ -157,6 +157,59 @@ fn a_station_that_moves_is_followed_by_its_frames() {
         assert!(!elsewhere.iter().any(|octets| is(number + 1)(octets)), "a frame followed the station late");
     }
     switch.stop();
+}
+
+#[test]
+fn frames_for_a_port_without_a_link_are_named() {
+    let lab = Lab::new();
+    let (a, b) = (lab.host(1, 1500), lab.host(2, 1500));
+    let tap = "[ports.tap0]\ndevice = \"net_tap0,iface=tap0\"\nrx_ring = 256\ntx_ring = 256\n";
+    let switch = Switch::start_in(&lab.switch, &(config(&[&a, &b], &[1, 1]) + tap));
+    let behind_tap = crate::harness::RawSocket::open(&lab.switch, "tap0");
+    let (here, bystander) = (a.raw(), b.raw());
+    let station = [2, 0, 0, 0, 1, 1];
+    behind_tap.send(&frame::build(frame::BROADCAST, station, "-", 0, 60));
+    here.receive_until("the broadcast", |octets| frame::number(octets) == Some(0));
+
+    let log = switch.stderr.count();
+    lab.switch.ip(&["link", "set", "tap0", "down"]);
+    let log = switch.await_link(log, "tap0", false);
+    let mut numbers = 1..;
+    let mut send = || {
+        let number = numbers.next().unwrap();
+        here.send(&frame::build(station, a.mac(), "-", number, 60));
+        number
+    };
+    // A worker that the kernel has set aside in the midst of a round ends it with the link as it was.
+    wait("the workers to see the link", || {
+        send();
+        switch.counters().get("p1").filter(|port| port.dropped > 0).map(drop)
+    });
+    for _ in 0..7 {
+        send();
+    }
+    // A flood still goes to those who have a link.
+    here.send(&frame::build(frame::BROADCAST, a.mac(), "-", 0xf100d, 60));
+    bystander.receive_until("the flood", |octets| frame::number(octets) == Some(0xf100d));
+    lab.switch.ip(&["link", "set", "tap0", "up"]);
+    switch.await_link(log, "tap0", true);
+    wait("a frame to cross again", || {
+        let number = send();
+        behind_tap
+            .drain(Duration::from_millis(20))
+            .iter()
+            .find(|octets| frame::number(octets) == Some(number))
+            .map(drop)
+    });
+    let closing = switch.stop();
+    let named = closing.drops("p1", "port_down");
+    assert!(named >= 8, "{}", closing.stdout);
+    let reasons: Vec<_> = closing.ports.values().flat_map(|port| port.drops.keys()).collect();
+    assert!(
+        reasons.iter().all(|reason| ["port_down", "tx_full"].contains(&reason.as_str())),
+        "{}",
+        closing.stdout
+    );
 }
 
 /// Sends octets that nobody could guess from one host to another, and checks that all arrive.

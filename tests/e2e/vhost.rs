@@ -110,15 +110,19 @@ fn a_vm_that_comes_back_gets_its_frames_again() {
             two.shut_down()
         }
         log = switch.await_link(log, "vm2", false);
+        let dropped = || switch.counters().values().map(|port| port.dropped).sum::<u64>();
+        let before = dropped();
         one.send(mac2, "-", 0, 100);
+        wait("frames without a destination to be dropped", || (dropped() >= before + 100).then_some(()));
         two = Vm::connect(&socket(folder.path(), 2), 2);
         log = switch.await_link(log, "vm2", true);
         reach(&mut one, &mut two);
         reach(&mut two, &mut one);
     }
     let closing = switch.stop();
-    assert_eq!(closing.drops("vm1", "port_down"), 200, "{}", closing.stdout);
-    // What was in a ring when its VM went is lost to the VM, not to the account.
+    // A worker that the kernel has set aside in the midst of a round ends it with the link as it was.
+    let lost = closing.drops("vm1", "port_down") + closing.drops("vm2", "tx_full");
+    assert!(lost >= 200 && closing.drops("vm1", "port_down") > 0, "{}", closing.stdout);
     only(&closing, "vm1", &["port_down", "no_destination", "tx_full"]);
 }
 

@@ -82,20 +82,27 @@ fn workers_share_a_vms_queues() {
     let switch = Switch::start(&config);
     let mut many = Vm::connect_with_queues(&socket(1), 1, 2);
     let mut one = Vm::connect(&socket(2), 2);
-    let (from, to) = ([2, 0, 0, 0, 8, 1], one.mac);
-    wait("the first frame", || {
-        one.send(frame::BROADCAST, "-", 0, 1);
-        (many.received(to, frame::BROADCAST, 0).count > 0).then_some(())
-    });
-    // One flow on each queue.
-    let flows = [(0, from), (1, [2, 0, 0, 0, 8, 2])];
+    let to = one.mac;
+    // One flow on each queue, and a stranger who finds out when its worker has taken note of all links.
+    let flows = [(0, [2, 0, 0, 0, 8, 1]), (1, [2, 0, 0, 0, 8, 2])];
+    let stranger = [2, 0, 0, 0, 8, 3];
+    for (queue, _) in flows {
+        let before = one.received(stranger, to, 0).count;
+        wait("the first frames", || {
+            one.send(many.mac, "-", 0, 1);
+            many.send_on(queue, to, stranger, "-", 0, 1, 64);
+            (one.received(stranger, to, 0).count > before).then_some(())
+        });
+    }
     for first in (0..FRAMES).step_by(250) {
         for (queue, source) in flows {
             many.send_on(queue, to, source, "-", first, 250, 64);
         }
     }
-    switch.await_counters("all frames to be forwarded or dropped", |ports| {
-        ports.get("vm2").is_some_and(|vm| vm.tx_frames + vm.dropped >= 2 * u64::from(FRAMES))
+    wait("all frames to be received or dropped", || {
+        let received: u64 = flows.iter().map(|&(_, source)| one.received(source, to, 0).count).sum();
+        let dropped = switch.counters().get("vm2").map_or(0, |live| live.dropped);
+        (received + dropped >= 2 * u64::from(FRAMES)).then_some(())
     });
     let streams = flows.map(|(_, source)| one.received(source, to, 0));
     let closing = switch.stop();

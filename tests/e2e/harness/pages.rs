@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 
+use nix::fcntl::{Flock, FlockArg};
+
 use super::require_root;
 
 const PAGE: u64 = 2 << 20;
@@ -10,7 +12,7 @@ const PAGE: u64 = 2 << 20;
 /// Hugepages that nobody uses, added to those that were there. They go back with this value.
 pub struct Pages {
     added: u64,
-    _lock: File,
+    _lock: Flock<File>,
 }
 
 impl Pages {
@@ -19,7 +21,7 @@ impl Pages {
         require_root();
         // In the system's folder, not the session's: all that run on this machine share its hugepages.
         let lock = File::create("/tmp/pollux-e2e-hugepages.lock").unwrap();
-        lock.lock().unwrap();
+        let lock = Flock::lock(lock, FlockArg::LockExclusive).expect("a lock can be waited for");
         let before = read("nr_hugepages");
         fs::write(file("nr_hugepages"), (before + bytes.div_ceil(PAGE)).to_string()).unwrap();
         let pages = Self { added: read("nr_hugepages").saturating_sub(before), _lock: lock };

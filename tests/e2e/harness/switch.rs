@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -79,12 +80,7 @@ impl Switch {
     /// Waits until the counters please `enough`.
     pub fn await_counters(&self, what: &str, enough: impl Fn(&HashMap<String, Live>) -> bool) {
         let found = self.stdout.find(|lines| enough(&last_counters(lines)).then_some(()));
-        assert!(
-            found.is_some(),
-            "waited in vain for {what}:\n{}\n{}",
-            self.stdout.text(),
-            self.stderr.text()
-        );
+        assert!(found.is_some(), "waited in vain for {what}: {:?}", self.counters());
     }
 
     /// Waits until the ports together have received this many frames.
@@ -127,11 +123,22 @@ impl Switch {
 
 impl Drop for Switch {
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
+        let runs = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+        if std::thread::panicking() && runs(&mut self.child) {
+            // Its closing words may tell what went wrong.
+            self.signal(Signal::SIGTERM);
+            self.stdout.find_within(Duration::from_secs(3), |_| None::<()>);
+        }
+        if runs(&mut self.child) {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
         let _ = std::fs::remove_dir_all(self.runtime_dir());
+        if std::thread::panicking() {
+            let stdout = self.stdout.text();
+            let told = stdout.lines().filter(|line| !line.starts_with("stats "));
+            println!("the switch said:\n{}\n{}", told.collect::<Vec<_>>().join("\n"), self.stderr.text());
+        }
     }
 }
 

@@ -76,7 +76,6 @@ impl Vm {
     }
 
     /// The same on any queue, from any address, of any length.
-    #[expect(clippy::too_many_arguments, reason = "a frame's fields, and where it goes")]
     pub fn send_on(
         &mut self,
         queue: u16,
