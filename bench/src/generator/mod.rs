@@ -21,8 +21,15 @@ pub(crate) const MEASURING: &str = "measuring";
 /// Rounds between looks at the clock.
 const ROUNDS_PER_LOOK: u32 = 256;
 
-/// How long frames may be on their way when nothing is sent any more.
-const STRAGGLERS: Duration = Duration::from_millis(200);
+/// How long a switch may take before it forwards anything.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// With nothing sent, no frame is on its way any more when none came for so long.
+const SILENCE: Duration = Duration::from_millis(200);
+
+/// How often at most to wait for silence: a switch may be at work on its queues for a while, but not
+/// for ever.
+const SILENCES: u32 = 25;
 
 /// `pollux bench generate`.
 #[derive(Debug, clap::Args)]
@@ -94,13 +101,25 @@ pub(crate) fn run(args: &GeneratorArgs) -> Result<()> {
         let cpu_time = report::cpu_time()? - used;
         Ok(Report::of(&sides).since(&before, start.elapsed(), cpu_time))
     };
+    // A switch takes a while to see that a front end is there.
+    let start = Instant::now();
+    while traffic(Duration::from_millis(1), true)?.received.contains(&0) {
+        if start.elapsed() > PATIENCE {
+            let what = format!("the switch forwards nothing within {} s", PATIENCE.as_secs());
+            return Err(BenchError::process("the load", what));
+        }
+    }
     let seconds =
         |seconds| Duration::try_from_secs_f64(seconds).map_err(|error| BenchError::Input(error.to_string()));
     traffic(seconds(args.warm_up)?, true)?;
     println!("{MEASURING}");
     let window = traffic(seconds(args.seconds)?, true)?;
     print(&window)?;
-    traffic(STRAGGLERS, false)?;
+    for _ in 0..SILENCES {
+        if traffic(SILENCE, false)?.received == [0, 0] {
+            break;
+        }
+    }
     print(&Report::of(&sides))
 }
 

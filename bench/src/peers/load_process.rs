@@ -46,7 +46,7 @@ impl LoadProcess {
             option("--warm-up", plan.warm_up.as_secs_f64().to_string());
             option("--seconds", plan.window.as_secs_f64().to_string());
         })?;
-        let patience = plan.warm_up + plan.window + Duration::from_secs(20);
+        let patience = plan.warm_up + plan.window + Duration::from_secs(60);
         Ok(Self { process, patience })
     }
 

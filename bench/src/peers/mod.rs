@@ -1,4 +1,28 @@
 //! Pollux beside its peers: each started privately, under the same load, in turn.
+//!
+//! # How it is measured
+//!
+//! A switch has one worker, on a CPU of its own; everything else, the load included, shares another.
+//! Pairs of random stations talk both ways, in 64-byte UDP frames, so that peers which hash IP
+//! addresses find some. In each round every system is started anew, warmed up, measured for a few
+//! seconds and stopped; rounds repeat, beginning with another system each time, and ratios are taken
+//! within a round, so that what changes on the host from minute to minute falls on all alike.
+//!
+//! - **In process**: two `net_pcap` ports with `infinite_rx=1` replay from memory, and free what they are
+//!   given to transmit. When it starts, such a port takes an mbuf for each of its frames and keeps it,
+//!   so the pools have room for these: `--total-num-mbufs` of testpmd, `memory` of Pollux; Open vSwitch
+//!   shares 262,144 mbufs among its ports by itself. Each switch counts what it sent, over its worker's
+//!   own CPU time: other processes on that CPU distort little.
+//! - **Vhost**: the switch serves two vhost-user sockets; a process of ours is the front end of both, and
+//!   counts what arrives by the clock. Rounds in which anything else ran on the two CPUs are repeated.
+//!
+//! Memory is hugepages, anonymous ones (`--in-memory`), for every process alike. testpmd's `io` mode
+//! doesn't look at frames; `mac` rewrites their addresses, and so touches them. Open vSwitch runs as
+//! Debian sets it up, with a bridge that learns (action NORMAL), but for a MAC table that holds all
+//! stations, and its bridge in a network namespace of its own.
+//!
+//! Processes end with the run, however it ends; sockets and files lie in temporary folders. Only if this
+//! process is killed outright are the reserved hugepages left.
 
 mod capture;
 mod cpu;

@@ -17,7 +17,7 @@ use crate::{BenchError, Result};
 const KEPT_LINES: usize = 30;
 
 /// How long a process may take to end before it is killed.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A process, its output line by line. Dropping it ends it.
 pub(super) struct Process {
