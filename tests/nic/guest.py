@@ -132,6 +132,7 @@ class Guest:
     def __init__(self, folder, nics, model, qemu, link_events):
         self.folder, self.model, self.binary, self.link_events = folder, model, qemu, link_events
         self.qemu = None
+        self._bars = {}
         # Each NIC sits behind a root port of its own, as in a real host: so firmware numbers the buses.
         self.addresses = [f"0000:{1 + i:02x}:00.0" for i in range(nics)]
         self.wires = [Wire() for _ in range(nics)]
@@ -215,12 +216,20 @@ class Guest:
             raise Untried("in this QEMU, e1000e reports no more than its first link change")
         self._ask("set_link", name=f"nic{nic}", up=up)
 
+    def register(self, nic, offset):
+        """A register of a NIC, read past the program that owns it."""
+        if nic not in self._bars:
+            resources = self.run(f"cat /sys/bus/pci/devices/{self.addresses[nic]}/resource")
+            self._bars[nic] = int(resources[0].split()[0], 16)
+        command = {"command-line": f"xp /1wx {self._bars[nic] + offset:#x}"}
+        return int(self._ask("human-monitor-command", **command).split()[-1], 16)
+
     def _ask(self, command, **arguments):
         self.monitor.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
         for reply in self._replies:
             reply = json.loads(reply)
             if "return" in reply:
-                return
+                return reply["return"]
             if "error" in reply:
                 raise Failure(f"{command}: {reply['error']['desc']}")
         raise Failure(f"{command}: no answer{self._end()}")

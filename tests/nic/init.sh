@@ -52,10 +52,12 @@ start() {
 }
 
 echo "@@ booted"
-while read -r line; do
-    answer=$(eval "$line" 2>&1 </dev/null)
-    status=$?
-    [ -z "$answer" ] || echo "$answer" | sed 's/^/@= /'
-    echo "@@ done $status"
-done
+(   # A child of ours, because orphans become ours: busybox's read loses half a line when a child ends.
+    while read -r line; do
+        answer=$(eval "$line" 2>&1 </dev/null)
+        status=$?
+        [ -z "$answer" ] || echo "$answer" | sed 's/^/@= /'
+        echo "@@ done $status"
+    done
+)
 poweroff -f
