@@ -23,7 +23,7 @@ pub(super) fn demo() -> Outcome {
     }
 }
 
-/// One end of the demo's TCP transfer.
+/// What the demo does inside a host's namespace.
 pub(super) fn end(arguments: &EndArguments) -> Outcome {
     match demo::end(arguments) {
         Ok(()) => Outcome::Done,

@@ -31,7 +31,7 @@ enum Command {
     Check(FileArguments),
     /// Shows the switch at work on this machine: no NIC, no hugepages, no file
     Demo,
-    /// One end of the demo's TCP transfer, for the demo's own use
+    /// What the demo does inside a host's namespace, for its own use
     #[command(hide = true, subcommand)]
     DemoEnd(crate::demo::EndArguments),
     /// Measures a switch

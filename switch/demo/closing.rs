@@ -113,8 +113,8 @@ impl Findings {
             }
         };
         judge(
-            pings.sent > 0 && pings.back == pings.sent,
-            format!("{} of {} pings came back", pings.back, pings.sent),
+            pings.sent > 0 && pings.back + pings.late == pings.sent,
+            format!("{} of {} pings came back", pings.back + pings.late, pings.sent),
         );
         judge(
             transfer.matches(),
@@ -168,7 +168,8 @@ fn ping_result(pings: &Pings) -> String {
     let rtt = pings
         .rtt
         .map(|[least, mean, most]| format!("; rtt {least:.3} / {mean:.3} / {most:.3} ms (min / mean / max)"));
-    format!("{} of {} back{}", pings.back, pings.sent, rtt.unwrap_or_default())
+    let late = if pings.late > 0 { format!(", {} of them late", pings.late) } else { String::new() };
+    format!("{} of {} back{late}{}", pings.back + pings.late, pings.sent, rtt.unwrap_or_default())
 }
 
 fn tcp_result(transfer: &Transfer) -> String {

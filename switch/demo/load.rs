@@ -24,7 +24,7 @@ const WARM_UP: f64 = 0.5;
 const SECONDS: f64 = 5.0;
 
 /// How long it may all take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the load says of itself.
 #[derive(Clone, Copy, Debug, Deserialize)]

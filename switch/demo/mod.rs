@@ -68,11 +68,11 @@ pub fn run(screen: &mut Screen, stop: &AtomicBool) -> Result<Vec<String>, DemoEr
     Ok(findings.faults())
 }
 
-/// One end of the TCP transfer, in a process of its own inside a host's namespace.
+/// What the demo has done inside a host's namespace, in a process of its own.
 ///
 /// # Errors
 ///
-/// What kept the end from its work.
+/// What kept it from its work.
 pub fn end(arguments: &EndArguments) -> Result<(), DemoError> {
     stream::run(arguments)
 }

@@ -1,4 +1,5 @@
-//! The ends of the TCP transfer, each a process of its own inside a host's namespace.
+//! What runs inside a host's namespace, each a process of its own: the ends of the TCP transfer, and the
+//! look at a counter.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -16,10 +17,11 @@ pub(super) const LISTENING: &str = "listening";
 /// Octets that are written, read and summed up at once.
 const BLOCK: usize = 64 << 10;
 
-/// How long an end waits for the other. None outlives a demo that was killed by more.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an end waits for the other, however little of the processor either gets. None outlives a
+/// demo that was killed by more.
+const PATIENCE: Duration = Duration::from_secs(15);
 
-/// One end of the transfer.
+/// What to do inside a host's namespace.
 #[derive(Debug, clap::Subcommand)]
 pub enum EndArguments {
     /// Takes one connection, and what comes on it
@@ -34,6 +36,8 @@ pub enum EndArguments {
         /// For how long, in seconds
         seconds: f64,
     },
+    /// Prints how many echo replies the host has received
+    EchoReplies,
 }
 
 /// What one end counted.
@@ -47,9 +51,13 @@ pub(super) struct Counted {
     pub(super) sent_again: u64,
 }
 
-/// Does an end's work, and prints what it counted as a line of JSON.
+/// Does the work, and prints what was counted as a line of JSON.
 pub(super) fn run(arguments: &EndArguments) -> Result<(), DemoError> {
     let counted = match arguments {
+        EndArguments::EchoReplies => {
+            let replies = kernel_counter("Icmp:", "InEchoReps");
+            return writeln!(io::stdout(), "{replies}").map_err(DemoError::Output);
+        }
         EndArguments::Receive { address } => receive(*address),
         EndArguments::Send { address, seconds } => {
             let duration = Duration::try_from_secs_f64(*seconds);
@@ -163,17 +171,22 @@ impl Tally {
             bytes: self.bytes,
             checksum: self.sum.rotate_left(32) ^ self.sum_of_sums,
             seconds: start.elapsed().as_secs_f64(),
-            sent_again: segments_sent_again(&fs::read_to_string("/proc/net/snmp").unwrap_or_default()),
+            sent_again: kernel_counter("Tcp:", "RetransSegs"),
         }
     }
 }
 
-/// Reads `RetransSegs` from the kernel's table: a line of names, then a line of numbers.
-fn segments_sent_again(table: &str) -> u64 {
-    let mut lines = table.lines().filter_map(|line| line.strip_prefix("Tcp:"));
+/// A counter of this namespace's kernel.
+fn kernel_counter(protocol: &str, name: &str) -> u64 {
+    counter(&fs::read_to_string("/proc/net/snmp").unwrap_or_default(), protocol, name)
+}
+
+/// Reads a counter from the kernel's table: for each protocol a line of names, then a line of numbers.
+fn counter(table: &str, protocol: &str, name: &str) -> u64 {
+    let mut lines = table.lines().filter_map(|line| line.strip_prefix(protocol));
     let (Some(names), Some(numbers)) = (lines.next(), lines.next()) else { return 0 };
     let mut pairs = names.split_whitespace().zip(numbers.split_whitespace());
-    let found = pairs.find(|(name, _)| *name == "RetransSegs");
+    let found = pairs.find(|(other, _)| *other == name);
     found.and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
 }
 
@@ -215,7 +228,7 @@ mod tests {
     #[test]
     fn the_kernels_table_is_read() {
         let table = "Ip: Forwarding\nIp: 1\nTcp: InSegs OutSegs RetransSegs InErrs\nTcp: 10 12 3 0\n";
-        assert_eq!(segments_sent_again(table), 3);
-        assert_eq!(segments_sent_again(""), 0);
+        assert_eq!(counter(table, "Tcp:", "RetransSegs"), 3);
+        assert_eq!([counter(table, "Tcp:", "Nonsense"), counter("", "Tcp:", "RetransSegs")], [0; 2]);
     }
 }

@@ -16,7 +16,7 @@ const PORT: u16 = 5001;
 const SECONDS: f64 = 3.0;
 
 /// How long one step may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the ends counted.
 #[derive(Clone, Copy, Debug)]
