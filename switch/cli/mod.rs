@@ -17,7 +17,9 @@ const DEFAULT_CONFIG: &str = "/etc/pollux/pollux.toml";
 /// A poll-mode Ethernet switch for hosts that run virtual machines.
 #[derive(Debug, Parser)]
 #[command(name = "pollux", version = env!("POLLUX_VERSION"), arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done, 1 failed at run time, 2 the input is wrong, 3 the host lacks something.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed at run time, 2 the input is wrong, 3 the host lacks something."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

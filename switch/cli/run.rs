@@ -1,6 +1,6 @@
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pollux_engine::PortTotals;
@@ -125,5 +125,6 @@ fn conclude(stopped: &Stopped) -> Outcome {
     if stopped.mbufs_out > 0 {
         eprintln!("{} mbufs didn't come home", stopped.mbufs_out);
     }
-    if stopped.failures.is_empty() && stopped.accounting.balances() { Outcome::Done } else { Outcome::Failed }
+    let clean = stopped.failures.is_empty() && stopped.mbufs_out == 0 && stopped.accounting.balances();
+    if clean { Outcome::Done } else { Outcome::Failed }
 }

@@ -42,7 +42,11 @@ fn row(live: &LivePort, port: &Port) -> Vec<String> {
     let driver = live.device.info().map(|info| info.driver).unwrap_or_default();
     let chosen = &live.device.setup().config;
     let (rx_mode, tx_mode) = live.burst_modes();
-    let modes = if rx_mode.is_empty() && tx_mode.is_empty() { String::new() } else { format!("{rx_mode} / {tx_mode}") };
+    let modes = if rx_mode.is_empty() && tx_mode.is_empty() {
+        String::new()
+    } else {
+        format!("{rx_mode} / {tx_mode}")
+    };
     let rings = |queues: u16, ring: u16| match port.kind {
         PortKind::Device(_) => format!("{queues} x {ring}"),
         PortKind::VhostUser(_) => format!("{queues} x VM's"),
@@ -55,7 +59,7 @@ fn row(live: &LivePort, port: &Port) -> Vec<String> {
         live.link.to_string(),
         rings(chosen.rx_queues, chosen.rx_ring),
         rings(chosen.tx_queues, chosen.tx_ring),
-        port.mtu.to_string(),
+        chosen.mtu.to_string(),
         vlan(&port.vlan),
         modes,
     ]

@@ -99,7 +99,8 @@ impl Host {
 }
 
 fn read_huge_pages(path: &Path) -> Option<HugePages> {
-    let kib: u64 = path.file_name()?.to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+    let kib: u64 =
+        path.file_name()?.to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
     let free = fs::read_to_string(path.join("free_hugepages")).ok()?.trim().parse().ok()?;
     Some(HugePages { page_bytes: kib * 1024, free })
 }

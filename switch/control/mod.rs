@@ -9,8 +9,8 @@ mod preflight;
 pub mod report;
 mod shared;
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use hashbrown::HashMap;
 use pollux_config::Config;
 use pollux_engine::fdb::{Fdb, FdbEntry, FdbKey, FdbOptions};
 use pollux_engine::{Accounting, PortSpec, PortTotals, Snapshot};
-use pollux_net::{PortId, WorkerId};
+use pollux_net::WorkerId;
 
 pub use host::{Host, HugePages};
 pub use plan::{MemoryPlan, Plan, PortPlan};
@@ -116,10 +116,12 @@ impl Switch {
         let pollers = plan::spread_queues(&queues, &sockets);
         let mut platforms = ports::platforms(&sockets, &pools);
         let multi_segment = config.ports.iter().any(|port| port.mtu + MTU_SLACK > plan::DATA_ROOM);
-        let start = |port: ports::AttachedPort<'_>| port.start(&pools, multi_segment, &mut platforms, &pollers);
+        let start =
+            |port: ports::AttachedPort<'_>| port.start(&pools, multi_segment, &mut platforms, &pollers);
         let ports = attached.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
 
-        let shared = Arc::new(Shared::new(fdb(&config)?, Snapshot::new(&specs(&config)), plan.cpus.len()));
+        let shared =
+            Arc::new(Shared::new(fdb(&config)?, Snapshot::new(&specs(&config, &ports)), plan.cpus.len()));
         for port in ports::links(&ports).iter() {
             shared.set_link(port, true);
         }
@@ -335,9 +337,14 @@ fn log_dpdk(level: dpdk::LogLevel, line: &str) {
     }
 }
 
-fn specs(config: &Config) -> Vec<PortSpec> {
-    let spec = |(id, port): (PortId, &pollux_config::Port)| PortSpec { id, vlan: port.vlan.clone(), mtu: port.mtu };
-    PortId::all().zip(&config.ports).map(spec).collect()
+/// The ports as the relay sees them, with the MTUs that their devices were able to take.
+fn specs(config: &Config, ports: &[LivePort]) -> Vec<PortSpec> {
+    let spec = |(port, live): (&pollux_config::Port, &LivePort)| PortSpec {
+        id: live.id,
+        vlan: port.vlan.clone(),
+        mtu: live.device.setup().config.mtu,
+    };
+    config.ports.iter().zip(ports).map(spec).collect()
 }
 
 fn fdb(config: &Config) -> Result<Fdb, StartError> {

@@ -89,8 +89,9 @@ impl AttachedPort<'_> {
             },
             ..PortConfig::default()
         };
-        let mut device =
-            device.start(&asked, std::slice::from_ref(pools.of(socket))).map_err(|refused| failed(refused.error))?;
+        let mut device = device
+            .start(&asked, std::slice::from_ref(pools.of(socket)))
+            .map_err(|refused| failed(refused.error))?;
         let queues = device.take_queues().map_err(failed)?;
         deal_rx(plan.id, queues.rx, workers, pollers);
         let enabled = vhost.then(Arc::<AtomicU64>::default);
@@ -140,7 +141,8 @@ fn deal_tx(
     if let Some(enabled) = vhost_enabled {
         let queues: Arc<[_]> = queues.into_iter().map(SharedTxQueue::new).collect();
         for worker in workers {
-            worker.set_sink(port, Sink::Vhost(VhostSink { queues: queues.clone(), enabled: enabled.clone() }));
+            worker
+                .set_sink(port, Sink::Vhost(VhostSink { queues: queues.clone(), enabled: enabled.clone() }));
         }
     } else if queues.len() >= workers.len() {
         for (worker, queue) in workers.iter_mut().zip(queues) {
@@ -161,7 +163,8 @@ impl LivePort {
         self.device.events().take();
         if let (Some(enabled), Some(vhost)) = (&self.vhost_enabled, self.device.vhost()) {
             let queues = 0..vhost.queues();
-            let bits = queues.filter(|&queue| vhost.is_tx_enabled(queue)).fold(0, |bits, queue| bits | 1 << queue);
+            let bits =
+                queues.filter(|&queue| vhost.is_tx_enabled(queue)).fold(0, |bits, queue| bits | 1 << queue);
             enabled.store(bits, Ordering::Relaxed);
         }
         let link = self.device.link();

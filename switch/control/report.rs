@@ -34,15 +34,16 @@ pub fn grouped(number: u64) -> String {
 pub fn totals(ports: &[(String, PortTotals)]) -> String {
     let row = |(name, totals): &(String, PortTotals)| {
         let numbers =
-            [totals.rx_frames, totals.rx_bytes, totals.tx_frames, totals.tx_bytes, totals.dropped()].map(grouped);
+            [totals.rx_frames, totals.rx_bytes, totals.tx_frames, totals.tx_bytes, totals.dropped()]
+                .map(grouped);
         std::iter::once(name.clone()).chain(numbers).collect()
     };
     let header = ["port", "rx frames", "rx bytes", "tx frames", "tx bytes", "dropped"];
     let mut text = table(&header, ports.iter().map(row), 1).to_string();
     let reasons = ports.iter().flat_map(|(name, totals)| {
-        totals
-            .drops_by_reason()
-            .map(move |(reason, frames)| vec![name.clone(), reason.to_string(), grouped(frames), reason.about().into()])
+        totals.drops_by_reason().map(move |(reason, frames)| {
+            vec![name.clone(), reason.to_string(), grouped(frames), reason.about().into()]
+        })
     });
     let reasons: Vec<_> = reasons.collect();
     if !reasons.is_empty() {
@@ -74,7 +75,9 @@ pub fn accounting(sum: &Accounting) -> String {
     let Accounting { rx, replicated, tx, dropped, queued } = *sum;
     let verdict = if sum.balances() { "balances" } else { "DOES NOT BALANCE" };
     let [rx, replicated, tx, dropped, queued] = [rx, replicated, tx, dropped, queued].map(grouped);
-    format!("accounting: rx {rx} + replicated {replicated} = tx {tx} + dropped {dropped} + queued {queued}: {verdict}")
+    format!(
+        "accounting: rx {rx} + replicated {replicated} = tx {tx} + dropped {dropped} + queued {queued}: {verdict}"
+    )
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Cycles a packet of each stage, over frames in ordinary memory: `cargo bench --bench stages`.
+//! Cycles a packet of each stage, over frames in ordinary memory: `cargo bench --bench stages [-- PAIRS …]`.
 //!
 //! Two access ports, or an access port and a trunk, each sending to stations behind the other. The
 //! figures are medians over rounds; a stage's includes reading the clock, some 20 cycles a batch.
@@ -173,7 +173,9 @@ fn measure(pairs: usize, modes: [VlanMode; 2]) -> [f64; STAGES.len()] {
 }
 
 fn main() {
-    // Cargo passes --bench; there is nothing to choose from.
+    // Cargo passes --bench; numbers choose how many pairs talk.
+    let chosen: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let pairs = if chosen.is_empty() { PAIRS.to_vec() } else { chosen };
     println!("cycles a packet, medians of {ROUNDS} rounds; frames in ordinary memory");
     print!("{:<26}", "");
     STAGES.iter().for_each(|stage| print!("{:>9}", format!("{stage:?}").to_lowercase()));
@@ -184,7 +186,7 @@ fn main() {
         // What the switch adds to whatever devices cost.
         println!("{:>9.1}", figures[1..6].iter().sum::<f64>());
     };
-    for pairs in PAIRS {
+    for pairs in pairs {
         row(format!("access-access {pairs}"), measure(pairs, [access(), access()]));
     }
     row("access-trunk 1000".to_owned(), measure(1000, [access(), trunk()]));

@@ -62,14 +62,15 @@ pub struct PortSpec {
 /// between bursts.
 #[derive(Debug)]
 pub struct Snapshot {
-    vlans: Box<[Vlan]>,
+    /// By VID. As long as the type says, so that an index needs no check.
+    vlans: Box<[Vlan; VID_SLOTS]>,
     ports: Box<[PortTable; MAX_PORTS]>,
 }
 
 impl Snapshot {
     /// The tables of these ports.
     pub fn new(ports: &[PortSpec]) -> Self {
-        let mut vlans = vec![Vlan::default(); VID_SLOTS].into_boxed_slice();
+        let mut vlans = Box::new([Vlan::default(); VID_SLOTS]);
         for vid in (1..VID_SLOTS as u16).filter_map(Vid::new) {
             let vlan = &mut vlans[vid.index()];
             for port in ports.iter().filter(|port| port.vlan.mode.is_member(vid)) {
@@ -102,13 +103,9 @@ impl PortTable {
         let (admission, customer_vids) = match &vlan.mode {
             VlanMode::Access { vid } => (Admission::Access { vid: *vid }, None),
             VlanMode::Trunk { native, .. } => (Admission::Trunk { native: *native }, None),
-            VlanMode::Dot1qTunnel { vid, allowed, tpid } => (
-                Admission::Tunnel {
-                    vid: *vid,
-                    tpid: *tpid,
-                },
-                allowed.clone().map(Box::new),
-            ),
+            VlanMode::Dot1qTunnel { vid, allowed, tpid } => {
+                (Admission::Tunnel { vid: *vid, tpid: *tpid }, allowed.clone().map(Box::new))
+            }
         };
         Self {
             admission,
@@ -125,10 +122,6 @@ impl PortTable {
 fn sends_tagged(mode: &VlanMode, vid: Vid) -> bool {
     match mode {
         VlanMode::Access { .. } | VlanMode::Dot1qTunnel { .. } => false,
-        VlanMode::Trunk {
-            native,
-            native_tagged,
-            ..
-        } => *native != Some(vid) || *native_tagged,
+        VlanMode::Trunk { native, native_tagged, .. } => *native != Some(vid) || *native_tagged,
     }
 }

@@ -25,20 +25,35 @@ pub(super) fn egress<P: Platform>(
 ) {
     let ingress = batch.ingress;
     for (frame, lane) in batch.frames.drain(..).zip(&batch.lanes) {
-        match lane.verdict {
-            Verdict::Forward(port) => {
-                let vlan = context.snapshot.vlan(lane.vid);
-                send(frame, lane, vlan, port, context, outbox, platform);
-            }
-            Verdict::Flood => flood(frame, lane, ingress, context, outbox, platform),
-            Verdict::Drop(reason) => context.stats.count_drops(ingress, reason, 1),
-            Verdict::Pending => unreachable!("lookup decides every frame that classify left"),
+        if let Verdict::Forward(port) = lane.verdict {
+            let vlan = context.snapshot.vlan(lane.vid);
+            send(frame, lane, vlan, port, context, outbox, platform);
+        } else {
+            flood_or_drop(frame, lane, ingress, context, outbox, platform);
+        }
+    }
+}
+
+/// Apart from the usual case, so that deciding costs that one branch and no jump table.
+#[inline(never)]
+fn flood_or_drop<P: Platform>(
+    frame: P::Frame,
+    lane: &Lane,
+    ingress: PortId,
+    context: &Context<'_>,
+    outbox: &mut Outbox<P::Frame>,
+    platform: &mut P,
+) {
+    match lane.verdict {
+        Verdict::Flood => flood(frame, lane, ingress, context, outbox, platform),
+        Verdict::Drop(reason) => context.stats.count_drops(ingress, reason, 1),
+        Verdict::Pending | Verdict::Forward(_) => {
+            unreachable!("lookup decides every frame that classify left")
         }
     }
 }
 
 /// Copies for all targets but the last, which gets the original.
-#[cold]
 fn flood<P: Platform>(
     frame: P::Frame,
     lane: &Lane,

@@ -36,15 +36,21 @@ fn header<F: Frame>(frame: &F, len: usize, lane: &mut Lane) -> Result<(), Reason
     let Some(head) = frame.head().first_chunk::<TAGGED_HEADER_LEN>() else {
         return short_header(frame, len, lane);
     };
-    // Three overlapping words hold it all; octet by octet the compiler would assemble them one at a time.
-    let word = |from: usize| u64::from_be_bytes(std::array::from_fn(|n| head[from + n]));
-    // The tag, or the EtherType and what is behind it, is the last four octets of this one.
-    let tag = word(8) as u32;
-    lane.destination = Mac::from_u64(word(0) >> 16);
-    lane.source = Mac::from_u64(word(4));
+    // The tag, or the EtherType and what is behind it, is the last half of this word.
+    let tag = word::<8>(head) as u32;
+    lane.destination = Mac::from_u64(word::<0>(head) >> 16);
+    lane.source = Mac::from_u64(word::<4>(head));
     lane.outer =
         Tpid::from_ethertype((tag >> 16) as u16).map(|tpid| Tag { tpid, tci: Tci::from_bits(tag as u16) });
     Ok(())
+}
+
+/// Eight octets at once: three overlapping words hold all there is to know, where field by field the
+/// compiler would assemble each of octets.
+#[inline(always)]
+fn word<const FROM: usize>(head: &[u8; TAGGED_HEADER_LEN]) -> u64 {
+    let octets = head[FROM..].first_chunk().expect("a word within the header");
+    u64::from_be_bytes(*octets)
 }
 
 /// A frame of 14 to 17 octets has a header too, if it has no tag.
