@@ -31,6 +31,9 @@ const SILENCE: Duration = Duration::from_millis(200);
 /// for ever.
 const SILENCES: u32 = 25;
 
+/// MiB of ordinary memory, reserved at the start: the pool, and the rings of both sides.
+const ORDINARY_MEMORY: u32 = 128;
+
 /// `pollux bench generate`.
 #[derive(Debug, clap::Args)]
 pub struct GeneratorArgs {
@@ -46,6 +49,9 @@ pub struct GeneratorArgs {
     /// What the stations are drawn from
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Takes ordinary memory instead of hugepages
+    #[arg(long)]
+    no_huge: bool,
     /// Descriptors of each ring
     #[arg(long, default_value_t = 1024)]
     queue_size: u16,
@@ -66,10 +72,13 @@ pub(crate) fn run(args: &GeneratorArgs) -> Result<()> {
     let load = Load::new(args.pairs, args.seed);
     let eal = Eal::init(&EalOptions {
         file_prefix: format!("pollux-load-{}", std::process::id()),
-        in_memory: true,
+        // Ordinary memory can be shared with the back end only if it is a file's.
+        in_memory: !args.no_huge,
+        hugepages: !args.no_huge,
+        memory: args.no_huge.then_some(ORDINARY_MEMORY),
         management_cpu: Some(args.cpu),
         // So that the back end gets a few large pieces of memory, and not one for each hugepage.
-        extra: vec!["--single-file-segments".to_owned()],
+        extra: if args.no_huge { Vec::new() } else { vec!["--single-file-segments".to_owned()] },
         ..EalOptions::default()
     })?;
     let options = PoolOptions {
