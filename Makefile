@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 POLLUX := target/release/pollux
 
-.PHONY: help demo test release fmt lint doc loom sanitize bench-micro bench-peers test-nic clean
+.PHONY: help demo test vectors release fmt lint doc loom sanitize bench-micro bench-peers test-nic clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ release: ## The binary, optimised, in target/release
 test: ## Every test but the ones with guests: unit, property, model, loom, sanitizers, end to end
 	@scripts/setup.sh test
 	@scripts/test.sh
+
+vectors: ## What each port sends of each tag: the table, row by row, over real ports
+	@scripts/setup.sh test
+	$(CARGO) nextest run -p pollux --test e2e --no-capture frames_of_every_mode
 
 loom: ## The FDB's publication protocol under every interleaving
 	RUSTFLAGS="--cfg loom" $(CARGO) test --release -p pollux-engine --lib --target-dir target/loom fdb::
@@ -51,8 +55,7 @@ bench-peers: release ## Pollux beside testpmd and Open vSwitch, in the same run
 	$(POLLUX) bench peers
 
 test-nic: release ## A guest with emulated Intel NICs behind an IOMMU, and Pollux on them
-	@scripts/setup.sh nic
-	tests/nic/run $(POLLUX)
+	tests/nic/run.py --pollux $(POLLUX)
 
 clean: ## Removes what was built
 	$(CARGO) clean

@@ -11,7 +11,6 @@ declare -A packages=(
     [demo]="$build $run"
     [test]="$build $run tcpdump python3-scapy"
     [peers]="$build dpdk-dev openvswitch-switch-dpdk"
-    [nic]="$build dpdk-dev busybox-static cpio python3"
 )
 declare -A tools=([test]="cargo-nextest" [lint]="cargo-deny")
 

@@ -11,7 +11,7 @@ use core_affinity::CoreId;
 use pollux_engine::datapath::{Batch, Context, Outbox, round};
 use pollux_net::WorkerId;
 
-pub(crate) use platform::{DpdkPlatform, Source, Sink, VhostSink};
+pub(crate) use platform::{DpdkPlatform, Sink, Source, VhostSink};
 
 use crate::control::Shared;
 
@@ -26,7 +26,9 @@ pub(crate) struct Worker {
 /// A worker could not take its place.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WorkerError {
-    #[error("worker {0} can't be pinned to CPU {1}: leave the CPU in this process's affinity mask, or list another in `switch.cores`")]
+    #[error(
+        "worker {0} can't be pinned to CPU {1}: leave the CPU in this process's affinity mask, or list another in `switch.cores`"
+    )]
     Pin(WorkerId, usize),
     #[error("worker {0} can't register with DPDK: {1}")]
     Register(WorkerId, dpdk::Error),
@@ -44,16 +46,14 @@ impl Worker {
     ) -> Result<JoinHandle<DpdkPlatform>, WorkerError> {
         let id = self.id;
         let name = format!("pollux-w{id}");
-        let body = move || {
-            match self.take_place(&eal) {
-                Ok(registered) => {
-                    ready(Ok(()));
-                    self.poll(&registered)
-                }
-                Err(error) => {
-                    ready(Err(error));
-                    self.platform
-                }
+        let body = move || match self.take_place(&eal) {
+            Ok(registered) => {
+                ready(Ok(()));
+                self.poll(&registered)
+            }
+            Err(error) => {
+                ready(Err(error));
+                self.platform
             }
         };
         std::thread::Builder::new().name(name).spawn(body).map_err(|error| WorkerError::Spawn(id, error))
