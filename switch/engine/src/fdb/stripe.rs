@@ -52,7 +52,8 @@ impl Stripes {
         let stripe = self.of(probe);
         let free = stripe.lock.load(Ordering::Relaxed) == 0;
         let taken = free && stripe.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok();
-        taken.then_some(Held { stripe, owner: true })
+        // Made only once the stripe is taken: dropping one lets go of it.
+        taken.then(|| Held { stripe, owner: true })
     }
 
     /// As [`try_lock`](Self::try_lock), by a thread that holds `held`, which may be the same stripe.

@@ -22,6 +22,7 @@ const _: () = assert!(pollux_net::MAX_PORTS <= 1 << PORT_BITS);
 const STATIC: u64 = 1 << FLAGS_SHIFT;
 const EPOCH_MASK: u64 = (u16::MAX as u64) << EPOCH_SHIFT;
 const STAMP_MASK: u64 = (1 << STAMP_BITS) - 1;
+const PORT_MASK: u64 = ((1 << PORT_BITS) - 1) << PORT_SHIFT;
 
 /// Ages are told apart up to this many seconds, 24 days; a stamp that seems older than that is one in
 /// the future, from a worker whose clock has turned to the next second already.
@@ -88,6 +89,12 @@ impl Value {
         let wanted = (tag as u64) << TAG_SHIFT | (epoch as u64) << EPOCH_SHIFT;
         let compared = (u16::MAX as u64) << TAG_SHIFT | STATIC | EPOCH_MASK;
         (self.0 ^ wanted) & compared == 0
+    }
+
+    /// Whether this is `other` but for the port.
+    #[inline(always)]
+    pub(super) const fn is_of_moment(self, other: Self) -> bool {
+        (self.0 ^ other.0) & !PORT_MASK == 0
     }
 
     /// Seconds from the stamp to `now`; negative if the stamp is ahead of this clock.

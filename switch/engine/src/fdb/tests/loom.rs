@@ -176,6 +176,16 @@ fn a_key_learned_twice_at_once_is_there_once() {
 }
 
 #[test]
+fn a_stripe_that_is_busy_stays_so() {
+    explore(
+        || one_slot::<1>(4),
+        |scene| scene.learn(0, 1, NOW),
+        |scene| [2, 3].map(|on| scene.learn(0, on, NOW)),
+        |scene, _, _| scene.check_counts(),
+    );
+}
+
+#[test]
 fn keys_that_want_one_slot_each_get_their_own() {
     explore(
         || one_slot::<2>(4),
@@ -206,8 +216,9 @@ const MOVING: usize = 0;
 const NEWCOMER: usize = 1;
 
 /// A full bucket whose one entry that can live in the other bucket is `MOVING`; adding `NEWCOMER`
-/// displaces it, from its primary bucket if it is `outward`, else from its secondary one.
-fn crowd(outward: bool) -> Scene<5> {
+/// displaces it, from its primary bucket if it is `outward`, else from its secondary one. All keys have
+/// one stripe if they are `together`; else the newcomer has another than the rest.
+fn crowd(outward: bool, together: bool) -> Scene<5> {
     let home = u64::from(!outward);
     let keys = keys(|probe, chosen| {
         let wanted = match chosen.len() {
@@ -215,7 +226,9 @@ fn crowd(outward: bool) -> Scene<5> {
             1..3 => (0, 0),
             _ => (1, 1),
         };
-        buckets(probe) == wanted && chosen.iter().all(|other| other.tag() != probe.tag())
+        let stripe = usize::from(!together && chosen.len() == NEWCOMER);
+        let distinct = chosen.iter().all(|other| other.tag() != probe.tag());
+        buckets(probe) == wanted && probe.stripe() % 2 == stripe && distinct
     });
     let scene = Scene { fdb: fdb(100), keys };
     if !outward {
@@ -238,7 +251,7 @@ fn check_displaced(scene: &Scene<5>) {
 
 #[test]
 fn an_entry_that_is_displaced_is_never_missed() {
-    for set_up in [|| crowd(true), || crowd(false)] {
+    for set_up in [|| crowd(true, false), || crowd(false, false)] {
         explore(
             set_up,
             |scene| scene.lookup(MOVING),
@@ -254,7 +267,7 @@ fn an_entry_that_is_displaced_is_never_missed() {
 
 #[test]
 fn a_move_during_displacement_is_not_lost() {
-    for set_up in [|| crowd(true), || crowd(false)] {
+    for set_up in [|| crowd(true, false), || crowd(false, false)] {
         explore(
             set_up,
             |scene| scene.learn(MOVING, 0, NOW),
@@ -270,6 +283,16 @@ fn a_move_during_displacement_is_not_lost() {
             },
         );
     }
+}
+
+#[test]
+fn a_stripe_that_two_keys_share_is_let_go_of_once() {
+    explore(
+        || crowd(true, true),
+        |scene| scene.learn(NEWCOMER, 0, NOW),
+        |scene| scene.learn(NEWCOMER, 0, NOW),
+        |scene, _, _| check_displaced(scene),
+    );
 }
 
 #[test]

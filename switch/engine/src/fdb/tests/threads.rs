@@ -65,10 +65,9 @@ fn lookups_only_give_ports_that_the_address_was_seen_on() {
                 }
             }
         });
-        for worker in workers {
-            worker.join().unwrap();
-        }
+        let outcomes = workers.map(|worker| worker.join());
         over.store(true, Ordering::Relaxed);
+        assert!(outcomes.iter().all(Result::is_ok));
     });
     while !fdb.sweep(NOW, 64).finished {}
     while !fdb.sweep(NOW, 64).finished {}
