@@ -1,6 +1,7 @@
 //! The lab's tester.
 #![forbid(unsafe_code)]
 
+mod distance;
 mod error;
 mod generator;
 mod load;

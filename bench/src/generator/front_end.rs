@@ -1,7 +1,5 @@
 //! One side: a VM's end of a vhost-user port.
 
-use std::path::Path;
-
 use arrayvec::ArrayVec;
 use dpdk::{Device, Eal, Mbuf, Mempool, PortConfig, RxQueue, Started, TxQueue};
 use pollux_net::Frame;
@@ -46,21 +44,17 @@ pub(super) struct Counts {
 }
 
 impl FrontEnd {
-    /// Connects to the switch's socket.
+    /// Connects `device` to the switch.
     pub(super) fn new(
         eal: &Eal,
         pool: &Mempool,
         load: &Load,
         side: u8,
-        socket: &Path,
+        device: Device,
         queue_size: u16,
     ) -> Result<Self> {
-        let devargs = format!(
-            "net_virtio_user{side},path={},queues=1,queue_size={queue_size},mac=02:ff:ff:ff:ff:0{side}",
-            socket.display()
-        );
         let config = PortConfig { rx_ring: queue_size, tx_ring: queue_size, ..PortConfig::default() };
-        let stopped = Device::new(devargs).attach(eal)?;
+        let stopped = device.attach(eal)?;
         let started = stopped.start(&config, std::slice::from_ref(pool));
         let mut port = started.map_err(|refused| refused.error)?;
         let mut queues = port.take_queues()?;

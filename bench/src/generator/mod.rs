@@ -4,22 +4,22 @@
 mod check;
 mod front_end;
 mod report;
+mod traffic;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use dpdk::{Eal, EalOptions, Mempool, PoolOptions};
+use dpdk::{Device, Eal, EalOptions, Mempool, PoolOptions};
 
+use crate::distance::Distance;
 use crate::load::Load;
 use crate::{BenchError, Result};
 use front_end::FrontEnd;
-pub(crate) use report::{Faults, Report};
+pub(crate) use report::{Faults, Report, Slice};
+use traffic::Traffic;
 
 /// The line that says that the window has begun.
 pub(crate) const MEASURING: &str = "measuring";
-
-/// Rounds between looks at the clock.
-const ROUNDS_PER_LOOK: u32 = 256;
 
 /// How long a switch may take before it forwards anything.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -55,12 +55,21 @@ pub struct GeneratorArgs {
     /// Descriptors of each ring
     #[arg(long, default_value_t = 1024)]
     queue_size: u16,
+    /// More device arguments of the front ends, as in `packed_vq=1,vectorized=1`
+    #[arg(long, default_value = "")]
+    front_end: String,
     /// Seconds before the window
     #[arg(long, default_value_t = 1.0)]
     warm_up: f64,
     /// Seconds of the window
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
+    /// The CPU that polls for the switch: measures in slices, each with its distance from there
+    #[arg(long)]
+    switch_cpu: Option<usize>,
+    /// Cycles up to which a round trip to that CPU is near; only what was near counts as the window
+    #[arg(long, default_value_t = u64::MAX)]
+    near: u64,
 }
 
 /// Sends and receives, and prints [`MEASURING`], the figures of the window as JSON, and those of the
@@ -89,47 +98,55 @@ pub(crate) fn run(args: &GeneratorArgs) -> Result<()> {
     let pool = Mempool::create(&eal, &options)?;
     // This thread is pinned by now; DPDK gives it a cache in the pool.
     let thread = eal.register_thread()?;
-    let mut sides = [
-        FrontEnd::new(&eal, &pool, &load, 0, left, args.queue_size)?,
-        FrontEnd::new(&eal, &pool, &load, 1, right, args.queue_size)?,
-    ];
-    let mut traffic = |duration: Duration, sending: bool| -> Result<Report> {
-        let before = Report::of(&sides);
-        let (start, used) = (Instant::now(), report::cpu_time()?);
-        while start.elapsed() < duration {
-            for _ in 0..ROUNDS_PER_LOOK {
-                for side in &mut sides {
-                    side.receive();
-                    if sending {
-                        side.send();
-                    }
-                }
-            }
-            thread.pass();
-        }
-        let cpu_time = report::cpu_time()? - used;
-        Ok(Report::of(&sides).since(&before, start.elapsed(), cpu_time))
+    // It has to be there before anything polls.
+    let distance = args.switch_cpu.map(Distance::to).transpose()?;
+    let mut traffic = Traffic {
+        sides: [
+            FrontEnd::new(&eal, &pool, &load, 0, args.device(0, left), args.queue_size)?,
+            FrontEnd::new(&eal, &pool, &load, 1, args.device(1, right), args.queue_size)?,
+        ],
+        thread,
     };
     // A switch takes a while to see that a front end is there.
     let start = Instant::now();
-    while traffic(Duration::from_millis(1), true)?.received.contains(&0) {
+    while traffic.run(Duration::from_millis(1), true).received.contains(&0) {
         if start.elapsed() > PATIENCE {
             let what = format!("the switch forwards nothing within {} s", PATIENCE.as_secs());
             return Err(BenchError::process("the load", what));
         }
     }
-    let seconds =
-        |seconds| Duration::try_from_secs_f64(seconds).map_err(|error| BenchError::Input(error.to_string()));
-    traffic(seconds(args.warm_up)?, true)?;
+    traffic.run(seconds(args.warm_up)?, true);
     println!("{MEASURING}");
-    let window = traffic(seconds(args.seconds)?, true)?;
+    let window = match distance {
+        None => traffic.run(seconds(args.seconds)?, true),
+        Some(distance) => traffic.run_near(seconds(args.seconds)?, &distance, args.near),
+    };
     print(&window)?;
     for _ in 0..SILENCES {
-        if traffic(SILENCE, false)?.received == [0, 0] {
+        if traffic.run(SILENCE, false).received == [0, 0] {
             break;
         }
     }
-    print(&Report::of(&sides))
+    print(&Report::of(&traffic.sides))
+}
+
+impl GeneratorArgs {
+    fn device(&self, side: u8, socket: &Path) -> Device {
+        let mut devargs = format!(
+            "net_virtio_user{side},path={},queues=1,queue_size={},mac=02:ff:ff:ff:ff:0{side}",
+            socket.display(),
+            self.queue_size
+        );
+        if !self.front_end.is_empty() {
+            devargs.push(',');
+            devargs.push_str(&self.front_end);
+        }
+        Device::new(devargs)
+    }
+}
+
+fn seconds(seconds: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|error| BenchError::Input(error.to_string()))
 }
 
 fn print(report: &Report) -> Result<()> {

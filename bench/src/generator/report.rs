@@ -1,16 +1,15 @@
 //! Figures of the load.
 
 use std::fmt;
-use std::fs;
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use super::front_end::{BURST, FrontEnd};
-use crate::{BenchError, Result};
 
 /// What the load sent and received; of each pair of numbers, one for each direction or side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
     /// How long it took.
     pub(crate) seconds: f64,
@@ -29,9 +28,25 @@ pub(crate) struct Report {
     pub(crate) blocked_share: f64,
     /// What should not be.
     pub(crate) faults: Faults,
-    polls: u64,
-    empty_polls: u64,
-    blocked: u64,
+    /// The pieces that it was measured in, where the distance to the switch was to be known.
+    pub(crate) slices: Vec<Slice>,
+    /// Looks for frames, those that found none, and bursts that were held up.
+    pub(crate) polls: u64,
+    pub(crate) empty_polls: u64,
+    pub(crate) blocked: u64,
+}
+
+/// A piece of a window, short enough for the distance to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Slice {
+    /// Cycles that a cache line took to the switch's CPU and back: the longer of before and after.
+    pub(crate) round_trip: u64,
+    /// How long it took.
+    pub(crate) seconds: f64,
+    /// The share of that for which the load had its CPU.
+    pub(crate) cpu_share: f64,
+    /// Frames that came, both directions.
+    pub(crate) received: u64,
 }
 
 /// What a switch must never do.
@@ -80,22 +95,55 @@ impl Report {
     /// What came to this since `before`. Faults and what is missing count from the start.
     pub(super) fn since(self, before: &Self, time: Duration, cpu_time: Duration) -> Self {
         let less = |now: [u64; 2], then: [u64; 2]| [now[0] - then[0], now[1] - then[1]];
-        let received = less(self.received, before.received);
-        let polls = self.polls - before.polls;
-        let empty_polls = self.empty_polls - before.empty_polls;
-        let blocked = self.blocked - before.blocked;
         Self {
             seconds: time.as_secs_f64(),
             cpu_seconds: cpu_time.as_secs_f64(),
             sent: less(self.sent, before.sent),
-            received,
-            mean_rx_burst: (received[0] + received[1]) as f64 / (polls - empty_polls).max(1) as f64,
-            // Each side offers a burst whenever it polls.
-            blocked_share: blocked as f64 / polls.max(1) as f64,
-            polls,
-            empty_polls,
-            blocked,
+            received: less(self.received, before.received),
+            polls: self.polls - before.polls,
+            empty_polls: self.empty_polls - before.empty_polls,
+            blocked: self.blocked - before.blocked,
             ..self
+        }
+        .with_ratios()
+    }
+
+    /// Adds what came after this.
+    pub(super) fn and_then(mut self, later: Self) -> Self {
+        let plus = |a: [u64; 2], b: [u64; 2]| [a[0] + b[0], a[1] + b[1]];
+        self.slices.extend(later.slices);
+        Self {
+            seconds: self.seconds + later.seconds,
+            cpu_seconds: self.cpu_seconds + later.cpu_seconds,
+            sent: plus(self.sent, later.sent),
+            received: plus(self.received, later.received),
+            polls: self.polls + later.polls,
+            empty_polls: self.empty_polls + later.empty_polls,
+            blocked: self.blocked + later.blocked,
+            missing: later.missing,
+            faults: later.faults,
+            ..self
+        }
+        .with_ratios()
+    }
+
+    fn with_ratios(self) -> Self {
+        let filled = (self.polls - self.empty_polls).max(1);
+        Self {
+            mean_rx_burst: (self.received[0] + self.received[1]) as f64 / filled as f64,
+            // Each side offers a burst whenever it polls.
+            blocked_share: self.blocked as f64 / self.polls.max(1) as f64,
+            ..self
+        }
+    }
+
+    /// As one piece of a window.
+    pub(super) fn as_slice(&self, round_trip: u64) -> Slice {
+        Slice {
+            round_trip,
+            seconds: self.seconds,
+            cpu_share: self.cpu_seconds / self.seconds,
+            received: self.received.iter().sum(),
         }
     }
 
@@ -129,9 +177,7 @@ impl fmt::Display for Faults {
 }
 
 /// How long this thread has run.
-pub(super) fn cpu_time() -> Result<Duration> {
-    let path = "/proc/thread-self/schedstat";
-    let text = fs::read_to_string(path).map_err(BenchError::file(path))?;
-    let nanoseconds = text.split(' ').next().and_then(|number| number.parse().ok());
-    Ok(Duration::from_nanos(nanoseconds.unwrap_or(0)))
+pub(super) fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }

@@ -1,18 +1,33 @@
 //! Processors, and how much of one a polling thread really had.
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity};
 
+use super::interrupt;
+use super::process::output;
+use super::scene::Cpus;
+use crate::distance::{self, Distance};
 use crate::{BenchError, Result};
 
 /// Keeps this thread, and whatever it starts, to one processor.
 pub(super) fn stay_on(cpu: usize) -> Result<()> {
-    let mut set = CpuSet::new();
-    set.set(cpu);
-    let done = sched_setaffinity(None, &set);
+    let done = distance::pin_to(cpu);
     done.map_err(|error| BenchError::Host(format!("can't run on CPU {cpu} ({error}): name another")))
+}
+
+/// Cycles up to which a round trip between the two processors counts as near: half as much again as
+/// the shortest that is seen over some seconds. Beyond that, a hypervisor has moved them apart.
+pub(super) fn near(cpus: Cpus) -> Result<u64> {
+    let distance = Distance::to(cpus.worker)?;
+    let mut shortest = u64::MAX;
+    for _ in 0..100 {
+        interrupt::sleep(Duration::from_millis(60))?;
+        shortest = shortest.min(distance.measure().unwrap_or(u64::MAX));
+    }
+    Ok(shortest.saturating_add(shortest / 2))
 }
 
 /// Whether this thread may run on a processor.
@@ -28,9 +43,9 @@ pub(super) fn tsc_hz() -> f64 {
     cycles as f64 / time.elapsed().as_secs_f64()
 }
 
-/// How long the busiest thread that is bound to `cpu` has run. That is a switch's worker: nothing else
-/// is bound to its processor.
-pub(super) fn time_on(process: u32, cpu: usize) -> Result<Duration> {
+/// The busiest thread that is bound to `cpu`, and how long it has run. That is a switch's worker:
+/// nothing else of it is bound to that processor.
+pub(super) fn worker(process: u32, cpu: usize) -> Result<(u32, Duration)> {
     let tasks = format!("/proc/{process}/task");
     let threads = fs::read_dir(&tasks).map_err(BenchError::file(&tasks))?;
     let bound = format!("Cpus_allowed_list:\t{cpu}");
@@ -38,16 +53,28 @@ pub(super) fn time_on(process: u32, cpu: usize) -> Result<Duration> {
         let status = fs::read_to_string(thread.path().join("status")).ok()?;
         status.lines().find(|line| *line == bound)?;
         let times = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        times.split(' ').next()?.parse().ok()
+        let time = times.split(' ').next()?.parse().ok()?;
+        Some((thread.file_name().to_str()?.parse().ok()?, Duration::from_nanos(time)))
     });
-    let longest = times.max();
-    let longest = longest.ok_or_else(|| {
-        BenchError::process(
-            format_args!("process {process}"),
-            format_args!("no thread is bound to CPU {cpu}"),
-        )
-    })?;
-    Ok(Duration::from_nanos(longest))
+    let longest = times.max_by_key(|(_, time)| *time);
+    longest.ok_or_else(|| {
+        let what = format!("no thread is bound to CPU {cpu}");
+        BenchError::process(format_args!("process {process}"), what)
+    })
+}
+
+/// Lets a thread run before all ordinary ones.
+pub(super) fn prefer_thread(thread: u32, priority: u32) -> Result<()> {
+    prefer(Command::new("chrt").arg("--fifo"), thread, priority)
+}
+
+/// Lets all threads of a process run before all ordinary ones.
+pub(super) fn prefer_process(process: u32, priority: u32) -> Result<()> {
+    prefer(Command::new("chrt").args(["--all-tasks", "--fifo"]), process, priority)
+}
+
+fn prefer(command: &mut Command, task: u32, priority: u32) -> Result<()> {
+    output(command.arg("--pid").arg(priority.to_string()).arg(task.to_string())).map(drop)
 }
 
 /// What the processor calls itself.

@@ -17,6 +17,8 @@ pub(super) struct Plan {
     pub(super) queue_size: u16,
     pub(super) warm_up: Duration,
     pub(super) window: Duration,
+    /// Cycles up to which a round trip between the CPUs is near.
+    pub(super) near: u64,
 }
 
 pub(super) struct LoadProcess {
@@ -40,6 +42,9 @@ impl LoadProcess {
                 command.arg(name).arg(value);
             };
             option("--cpu", stage.cpus.house.to_string());
+            option("--switch-cpu", stage.cpus.worker.to_string());
+            option("--near", plan.near.to_string());
+            option("--front-end", stage.front_end.to_owned());
             option("--pairs", stage.pairs.to_string());
             option("--seed", plan.seed.to_string());
             option("--queue-size", plan.queue_size.to_string());
@@ -54,6 +59,11 @@ impl LoadProcess {
     pub(super) fn wait_until_measuring(&mut self) -> Result<()> {
         let patience = self.patience;
         self.process.wait_for("measuring", patience, |line| (line == MEASURING).then_some(()))
+    }
+
+    /// The process.
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Waits for the figures of the window, which has just ended.

@@ -24,11 +24,13 @@
 //! Processes end with the run, however it ends; sockets and files lie in temporary folders. Only if this
 //! process is killed outright are the reserved hugepages left.
 
+mod alone;
 mod capture;
 mod cpu;
 mod hugepages;
 mod interrupt;
 mod load_process;
+mod loaded;
 mod ovs;
 mod pollux;
 mod process;
@@ -40,6 +42,7 @@ mod switch;
 mod targets;
 mod testpmd;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,6 +79,9 @@ pub struct PeersArgs {
     /// How often a round is repeated when others ran on its CPUs
     #[arg(long, default_value_t = 3)]
     repeats: u32,
+    /// Lets the polling threads run before all ordinary ones, while vhost-user ports are measured
+    #[arg(long)]
+    realtime: bool,
     /// The CPU of the switch's worker
     #[arg(long, default_value_t = 1)]
     worker_cpu: usize,
@@ -83,8 +89,11 @@ pub struct PeersArgs {
     #[arg(long, default_value_t = 0)]
     house_cpu: usize,
     /// Descriptors of the front ends' rings
-    #[arg(long, default_value_t = 1024)]
+    #[arg(long, default_value_t = 256)]
     queue_size: u16,
+    /// More device arguments of the front ends, as in `packed_vq=1`
+    #[arg(long, default_value = "")]
+    front_end: String,
     /// Stations, and the order in which they talk, are drawn from this
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -114,13 +123,18 @@ pub(crate) fn run(args: &PeersArgs) -> Result<()> {
     let tsc_hz = cpu::tsc_hz();
     let _hugepages = Hugepages::reserve(HUGEPAGES_MIB)?;
 
-    let samples = measure(args, cpus, &pollux, tsc_hz)?;
+    let near = match args.scenes.contains(&Scene::Vhost) {
+        true => cpu::near(cpus)?,
+        false => u64::MAX,
+    };
+    let samples = measure(args, cpus, &pollux, tsc_hz, near)?;
     let summaries = summary::summarise(&samples, tsc_hz);
     let run = Run {
         processor: cpu::model(),
         tsc_hz,
         cpus,
         versions,
+        near,
         rounds: args.rounds,
         window_seconds: args.seconds,
         seed: args.seed,
@@ -129,8 +143,9 @@ pub(crate) fn run(args: &PeersArgs) -> Result<()> {
         summaries,
         samples,
     };
-    println!("{}", run.text());
-    run.save(&args.json)
+    run.save(&args.json)?;
+    // Whoever reads may be gone, which must not keep what was reserved from being given back.
+    writeln!(std::io::stdout(), "{}", run.text()).map_err(BenchError::io("printing the figures"))
 }
 
 impl PeersArgs {
@@ -153,7 +168,7 @@ impl PeersArgs {
     }
 }
 
-fn measure(args: &PeersArgs, cpus: Cpus, pollux: &PathBuf, tsc_hz: f64) -> Result<Vec<Sample>> {
+fn measure(args: &PeersArgs, cpus: Cpus, pollux: &PathBuf, tsc_hz: f64, near: u64) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
     let captures_folder = folder()?;
     for &scene in &args.scenes {
@@ -165,6 +180,8 @@ fn measure(args: &PeersArgs, cpus: Cpus, pollux: &PathBuf, tsc_hz: f64) -> Resul
                     seed: args.seed,
                     queue_size: args.queue_size,
                     window: Duration::from_secs_f64(args.seconds),
+                    realtime: args.realtime,
+                    near,
                 };
                 // Nobody is always the first.
                 let first = (number - 1) as usize % args.systems.len();
@@ -179,6 +196,7 @@ fn measure(args: &PeersArgs, cpus: Cpus, pollux: &PathBuf, tsc_hz: f64) -> Resul
                             folder: folder.path(),
                             pollux,
                             ovs_flow_limit: args.ovs_flow_limit,
+                            front_end: &args.front_end,
                         };
                         sample::take(system, &stage, round)
                     };
@@ -189,7 +207,7 @@ fn measure(args: &PeersArgs, cpus: Cpus, pollux: &PathBuf, tsc_hz: f64) -> Resul
                         }
                         sample = measure_once()?;
                     }
-                    eprintln!("{}", progress(&sample, tsc_hz));
+                    let _ = writeln!(std::io::stderr(), "{}", progress(&sample, tsc_hz));
                     samples.push(sample);
                 }
             }
@@ -215,7 +233,11 @@ fn progress(sample: &Sample, tsc_hz: f64) -> String {
         report::cycles(tsc_hz / sample.rate),
     );
     if let Some(load) = &sample.load {
-        line.push_str(&format!("; {load}"));
+        line.push_str(&format!("; round trip {} cycles for {:.1} s", load.round_trip, load.near_seconds));
+        if let Some(rate) = load.far_rate {
+            line.push_str(&format!(", {} Mpps when far", report::mpps(rate)));
+        }
+        line.push_str(&format!("; {}", load.report));
     }
     if sample.is_disturbed() {
         line.push_str("; disturbed");

@@ -19,6 +19,8 @@ pub(super) struct Run {
     pub(super) tsc_hz: f64,
     pub(super) cpus: Cpus,
     pub(super) versions: Vec<String>,
+    /// Cycles up to which a round trip between the CPUs is near.
+    pub(super) near: u64,
     pub(super) rounds: u32,
     pub(super) window_seconds: f64,
     pub(super) seed: u64,
@@ -80,9 +82,10 @@ impl Run {
         let mut lines = Vec::new();
         for sample in &self.samples {
             let Some(load) = &sample.load else { continue };
-            if !load.faults.is_clean() {
+            let faults = load.report.faults;
+            if !faults.is_clean() {
                 let (system, pairs, round) = (sample.system.name(), sample.pairs, sample.round);
-                lines.push(format!("{system}, {pairs} pairs, round {round}: {}", load.faults));
+                lines.push(format!("{system}, {pairs} pairs, round {round}: {faults}"));
             }
         }
         let disturbed: usize = self.summaries.iter().map(|summary| summary.disturbed).sum();

@@ -78,6 +78,8 @@ pub(super) struct Stage<'a> {
     pub(super) pollux: &'a Path,
     /// Flows that Open vSwitch may cache.
     pub(super) ovs_flow_limit: u32,
+    /// More device arguments of the load's front ends.
+    pub(super) front_end: &'a str,
 }
 
 /// The names of the two ports, and of their sockets within the folder (Open vSwitch names a socket

@@ -83,16 +83,7 @@ mod tests {
     use super::*;
 
     fn sample(system: System, round: u32, rate: f64) -> Sample {
-        Sample {
-            scene: Scene::InProcess,
-            pairs: 1,
-            system,
-            round,
-            rate,
-            worker_share: 1.0,
-            load_share: None,
-            load: None,
-        }
+        Sample { scene: Scene::InProcess, pairs: 1, system, round, rate, worker_share: 1.0, load: None }
     }
 
     #[test]
