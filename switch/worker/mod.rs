@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use arc_swap::Cache;
 use core_affinity::CoreId;
-use pollux_engine::datapath::{Batch, Context, Outbox, round};
+use pollux_engine::datapath::{Batch, Context, Outbox, walk};
 use pollux_net::WorkerId;
 
 pub(crate) use platform::{DpdkPlatform, Sink, Source, VhostSink};
@@ -69,7 +69,7 @@ impl Worker {
     }
 
     fn poll(mut self, thread: &dpdk::RegisteredThread) -> DpdkPlatform {
-        let mut batch = Batch::new();
+        let mut batches = [Batch::new(), Batch::new()];
         let mut outbox = Outbox::new();
         let mut cache = Cache::new(&self.shared.published);
         let stats = &self.shared.stats[usize::from(self.id.0)];
@@ -87,7 +87,7 @@ impl Worker {
                 now_seconds: self.shared.now_seconds(),
                 stats,
             };
-            round(&mut batch, &context, &mut outbox, &mut self.platform, &mut ());
+            walk(&mut batches, &context, &mut outbox, &mut self.platform, &mut ());
             thread.pass();
         }
         self.platform

@@ -8,13 +8,21 @@ use std::collections::VecDeque;
 
 use arrayvec::ArrayVec;
 use pollux_cpu::cycles;
-use pollux_engine::datapath::{BURST, Batch, Context, Observer, Outbox, Platform, Stage, round};
+use pollux_engine::datapath::{BURST, Batch, Context, Observer, Outbox, Platform, Stage, walk};
 use pollux_engine::fdb::{Fdb, FdbOptions};
 use pollux_engine::{PortSpec, Snapshot, WorkerStats};
 use pollux_net::{Mac, PortId, PortVlan, Vid, VlanMode};
 
-const STAGES: [Stage; 7] =
-    [Stage::Rx, Stage::Parse, Stage::Classify, Stage::Learn, Stage::Lookup, Stage::Egress, Stage::Tx];
+const STAGES: [Stage; 8] = [
+    Stage::Rx,
+    Stage::Parse,
+    Stage::Classify,
+    Stage::Prepare,
+    Stage::Learn,
+    Stage::Lookup,
+    Stage::Egress,
+    Stage::Tx,
+];
 const PAIRS: [usize; 5] = [1, 1_000, 10_000, 100_000, 1_000_000];
 const ROUNDS: usize = 15;
 /// Frames that are in flight in each direction: as many as fit the second-level cache with their
@@ -147,13 +155,13 @@ fn measure(pairs: usize, modes: [VlanMode; 2]) -> [f64; STAGES.len()] {
     let stats = WorkerStats::new();
     let links = [id(0), id(1)].into_iter().collect();
     let context = Context { snapshot: &snapshot, fdb: &fdb, links, now_seconds: 1, stats: &stats };
-    let (mut batch, mut outbox) = (Batch::new(), Outbox::new());
+    let (mut batches, mut outbox) = ([Batch::new(), Batch::new()], Outbox::new());
     let mut wires = Loop::new(pairs, tagged);
     let mut pass = |packets: usize, clock: &mut Clock| {
         while clock.frames < packets as u64 {
             wires.refill();
             clock.last = cycles();
-            while round(&mut batch, &context, &mut outbox, &mut wires, clock) > 0 {}
+            while walk(&mut batches, &context, &mut outbox, &mut wires, clock) > 0 {}
         }
     };
     let packets = (2 * pairs).max(100_000);
@@ -184,7 +192,7 @@ fn main() {
         print!("{name:<26}");
         figures.iter().for_each(|figure| print!("{figure:>9.1}"));
         // What the switch adds to whatever devices cost.
-        println!("{:>9.1}", figures[1..6].iter().sum::<f64>());
+        println!("{:>9.1}", figures[1..7].iter().sum::<f64>());
     };
     for pairs in pairs {
         row(format!("access-access {pairs}"), measure(pairs, [access(), access()]));

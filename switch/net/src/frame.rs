@@ -74,8 +74,6 @@ impl Frame for Vec<u8> {
 
     fn set_tci(&mut self, tci: Tci) -> bool {
         let field = self.get_mut(14..16);
-        field
-            .map(|octets| octets.copy_from_slice(&tci.bits().to_be_bytes()))
-            .is_some()
+        field.map(|octets| octets.copy_from_slice(&tci.bits().to_be_bytes())).is_some()
     }
 }

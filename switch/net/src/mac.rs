@@ -54,7 +54,7 @@ impl Mac {
 
     /// Whether a frame may carry this address as its source: an individual address other than zero.
     pub const fn is_valid_source(self) -> bool {
-        !self.is_multicast() && !self.is_zero()
+        !self.is_multicast() & !self.is_zero()
     }
 }
 
@@ -90,11 +90,7 @@ impl FromStr for Mac {
             }
             *octet = u8::from_str_radix(part, 16).map_err(|_| ParseMacError)?;
         }
-        if parts.next().is_some() {
-            Err(ParseMacError)
-        } else {
-            Ok(Self::new(octets))
-        }
+        if parts.next().is_some() { Err(ParseMacError) } else { Ok(Self::new(octets)) }
     }
 }
 

@@ -16,11 +16,7 @@ pub struct PortId(u8);
 impl PortId {
     /// The port of this number, or `None` from [`MAX_PORTS`] on.
     pub const fn new(number: usize) -> Option<Self> {
-        if number < MAX_PORTS {
-            Some(Self(number as u8))
-        } else {
-            None
-        }
+        if number < MAX_PORTS { Some(Self(number as u8)) } else { None }
     }
 
     /// The port whose number is the low six bits of `bits`.

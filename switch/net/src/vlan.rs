@@ -20,11 +20,7 @@ impl Vid {
 
     /// The VLAN of this number, or `None` outside 1 to 4094.
     pub const fn new(value: u16) -> Option<Self> {
-        if value >= 1 && value <= 4094 {
-            Some(Self(value))
-        } else {
-            None
-        }
+        if value >= 1 && value <= 4094 { Some(Self(value)) } else { None }
     }
 
     /// 1 to 4094.
@@ -215,10 +211,7 @@ impl Tci {
             Some(pcp) => pcp,
             None => Pcp::ZERO,
         };
-        Priority {
-            pcp,
-            dei: self.0 & 0x1000 != 0,
-        }
+        Priority { pcp, dei: self.0 & 0x1000 != 0 }
     }
 }
 

@@ -1,22 +1,25 @@
 //! Learns each frame's source on the port it came from (IEEE 802.1Q-2022 clause 8.7), one address in
 //! each VLAN on its own.
 //!
-//! Batch: the whole batch is hashed and its buckets fetched, then the whole batch is learned, in
-//! order, before anything is looked up: two frames of a batch that answer each other are both known
-//! unicast. Reads the lanes `source`, `destination`, `vid` and `verdict`; writes the probes. Drops
-//! nothing: a source that can't be learned is forwarded all the same.
+//! Batch: [`prepare`] hashes the whole batch and has its buckets fetched, well before [`learn`] learns
+//! the whole batch, in order, and lookup looks it up: two frames of a batch that answer each other are
+//! both known unicast. Reads the lanes `source`, `destination`, `vid` and `verdict`; writes the probes.
+//! Drops nothing: a source that can't be learned is forwarded all the same.
 
 use super::batch::{Batch, Verdict};
 use crate::fdb::{Fdb, FdbKey};
 
-pub(super) fn learn<F>(batch: &mut Batch<F>, fdb: &Fdb, now_seconds: u32) {
-    let ingress = batch.ingress;
+pub(super) fn prepare<F>(batch: &mut Batch<F>, fdb: &Fdb) {
     for (lane, probes) in batch.lanes_mut() {
         *probes = [lane.source, lane.destination].map(|mac| fdb.probe(FdbKey::new(lane.vid, mac)));
         for probe in probes {
             fdb.prefetch(probe);
         }
     }
+}
+
+pub(super) fn learn<F>(batch: &mut Batch<F>, fdb: &Fdb, now_seconds: u32) {
+    let ingress = batch.ingress;
     for (lane, [source, _]) in batch.lanes_mut() {
         if lane.verdict == Verdict::Pending {
             fdb.learn(source, ingress, now_seconds);

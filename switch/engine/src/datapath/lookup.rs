@@ -23,11 +23,12 @@ pub(super) fn lookup<F>(
         if lane.verdict != Verdict::Pending {
             continue;
         }
+        let targets = flood_targets(snapshot.vlan(lane.vid), ingress, links);
         let known = if lane.destination.is_multicast() { None } else { fdb.lookup(destination, now_seconds) };
-        let vlan = snapshot.vlan(lane.vid);
         lane.verdict = match known {
-            Some(egress) => unicast(egress, ingress, vlan, links),
-            None if flood_targets(vlan, ingress, links).is_empty() => Verdict::Drop(Reason::NoDestination),
+            Some(egress) if targets.contains(egress) => Verdict::Forward(egress),
+            Some(egress) => Verdict::Drop(why_not(egress, ingress, snapshot.vlan(lane.vid))),
+            None if targets.is_empty() => Verdict::Drop(Reason::NoDestination),
             None => Verdict::Flood,
         };
     }
@@ -39,15 +40,14 @@ pub(super) fn flood_targets(vlan: Vlan, ingress: PortId, links: PortSet) -> Port
     vlan.members.and(links).without(ingress)
 }
 
-#[inline(always)]
-fn unicast(egress: PortId, ingress: PortId, vlan: Vlan, links: PortSet) -> Verdict {
-    if flood_targets(vlan, ingress, links).contains(egress) {
-        Verdict::Forward(egress)
-    } else if egress == ingress {
-        Verdict::Drop(Reason::SamePort)
+/// Why a known destination can't be reached.
+#[cold]
+fn why_not(egress: PortId, ingress: PortId, vlan: Vlan) -> Reason {
+    if egress == ingress {
+        Reason::SamePort
     } else if !vlan.members.contains(egress) {
-        Verdict::Drop(Reason::EgressNotMember)
+        Reason::EgressNotMember
     } else {
-        Verdict::Drop(Reason::PortDown)
+        Reason::PortDown
     }
 }

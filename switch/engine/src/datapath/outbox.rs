@@ -40,11 +40,11 @@ impl<F> Outbox<F> {
     ) {
         let frames = &mut self.ports[port.index()];
         self.waiting = self.waiting.with(port);
-        if let Err(full) = frames.try_push(frame) {
+        if frames.is_full() {
             tx::transmit(port, frames, platform, stats);
-            // transmit leaves the outbox empty.
-            frames.push(full.element());
         }
+        // transmit leaves the outbox empty.
+        frames.push(frame);
     }
 
     /// Hands everything over; what a device doesn't take is dropped.

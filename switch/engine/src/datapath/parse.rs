@@ -20,15 +20,32 @@ pub(super) fn parse<F: Frame>(batch: &mut Batch<F>, snapshot: &Snapshot, stats: 
         let len = frame.len();
         bytes += len as u64;
         lane.verdict = match header(frame, len, lane) {
-            Err(reason) => Verdict::Drop(reason),
-            Ok(()) if len > max_len => Verdict::Drop(Reason::Oversize),
-            Ok(()) if lane.source.is_multicast() => Verdict::Drop(Reason::SourceMulticast),
-            Ok(()) if lane.source.is_zero() => Verdict::Drop(Reason::SourceZero),
-            Ok(()) if lane.destination.is_bridge_reserved() => Verdict::Drop(Reason::BridgeReserved),
+            // One branch for what hardly ever happens; which it was is looked at when it has.
+            Ok(())
+                if (len > max_len)
+                    | !lane.source.is_valid_source()
+                    | lane.destination.is_bridge_reserved() =>
+            {
+                Verdict::Drop(fault(len > max_len, lane))
+            }
             Ok(()) => Verdict::Pending,
+            Err(reason) => Verdict::Drop(reason),
         };
     }
     stats.count_rx(ingress, batch.frames.len() as u64, bytes);
+}
+
+#[cold]
+fn fault(too_long: bool, lane: &Lane) -> Reason {
+    if too_long {
+        Reason::Oversize
+    } else if lane.source.is_multicast() {
+        Reason::SourceMulticast
+    } else if lane.source.is_zero() {
+        Reason::SourceZero
+    } else {
+        Reason::BridgeReserved
+    }
 }
 
 #[inline(always)]

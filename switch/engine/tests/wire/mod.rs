@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use arrayvec::ArrayVec;
-use pollux_engine::datapath::{BURST, Batch, Context, Outbox, Platform, round};
+use pollux_engine::datapath::{BURST, Batch, Context, Outbox, Platform, walk};
 use pollux_engine::fdb::{Fdb, FdbKey, FdbOptions};
 use pollux_engine::{Accounting, PortSpec, Reason, Snapshot, WorkerStats};
 use pollux_net::{Mac, PortId, PortSet, Vid};
@@ -55,7 +55,7 @@ pub(crate) struct Bench {
     pub(crate) now_seconds: u32,
     snapshot: Snapshot,
     stats: WorkerStats,
-    batch: Batch<Vec<u8>>,
+    batches: [Batch<Vec<u8>>; 2],
     outbox: Outbox<Vec<u8>>,
     ports: usize,
 }
@@ -78,7 +78,7 @@ impl Bench {
             now_seconds: START_SECONDS,
             snapshot: Snapshot::new(ports),
             stats: WorkerStats::new(),
-            batch: Batch::new(),
+            batches: [Batch::new(), Batch::new()],
             outbox: Outbox::new(),
             ports: ports.len(),
         }
@@ -98,7 +98,7 @@ impl Bench {
             now_seconds: self.now_seconds,
             stats: &self.stats,
         };
-        while round(&mut self.batch, &context, &mut self.outbox, &mut memory, &mut ()) > 0 {}
+        while walk(&mut self.batches, &context, &mut self.outbox, &mut memory, &mut ()) > 0 {}
         let mut drops = Vec::new();
         for (&(port, reason, after), (_, _, before)) in self.drops().iter().zip(before) {
             drops.extend(std::iter::repeat_n((port, reason), (after - before) as usize));
