@@ -18,11 +18,11 @@ PROBES = [f"02:00:00:00:ff:{i:02x}" for i in range(NICS)]
 class Bench:
     """One program on one guest, and every frame that went in or came out."""
 
-    def __init__(self, guest, program):
+    def __init__(self, guest, program, results):
         self.guest, self.program = guest, program
+        self.results = results  # PASS, FAIL and SKIP: how many
         self.expected = [Counter() for _ in guest.wires]  # frames that may leave, and how often
         self.tries = 0  # frames sent while it was not certain that the NIC took them
-        self.results = Counter()
 
     def check(self, name, test, *arguments):
         """Runs one check and prints how it went; what it returns is told with it. True if it passed."""
