@@ -7,17 +7,25 @@ use std::path::{Path, PathBuf};
 use crate::load::{FRAME_LEN, Load};
 use crate::{BenchError, Result};
 
-/// Writes one file for each port into `folder`.
-pub(super) fn write(load: &Load, folder: &Path) -> Result<[PathBuf; 2]> {
+/// The port whose frames have a tag where one has.
+pub(super) const TRUNK: usize = 1;
+
+/// A tag of VLAN 1, as it stands in a frame.
+const TAG: [u8; 4] = [0x81, 0, 0, 1];
+
+/// Writes one file for each port into `folder`, with tags in the frames of [`TRUNK`] if `tagged`.
+pub(super) fn write(load: &Load, folder: &Path, tagged: bool) -> Result<[PathBuf; 2]> {
     let file = |port: u8| -> Result<_> {
-        let path = folder.join(format!("{}-pairs-{port}.pcap", load.streams()));
-        write_one(load, port, &path).map_err(BenchError::file(&path))?;
+        let tag: &[u8] = if tagged && usize::from(port) == TRUNK { &TAG } else { &[] };
+        let name = if tagged { "tagged" } else { "plain" };
+        let path = folder.join(format!("{}-pairs-{name}-{port}.pcap", load.streams()));
+        write_one(load, port, tag, &path).map_err(BenchError::file(&path))?;
         Ok(path)
     };
     Ok([file(0)?, file(1)?])
 }
 
-fn write_one(load: &Load, port: u8, path: &Path) -> std::io::Result<()> {
+fn write_one(load: &Load, port: u8, tag: &[u8], path: &Path) -> std::io::Result<()> {
     const MAGIC: u32 = 0xa1b2_c3d4;
     const ETHERNET: u32 = 1;
     let mut file = BufWriter::new(File::create(path)?);
@@ -27,10 +35,14 @@ fn write_one(load: &Load, port: u8, path: &Path) -> std::io::Result<()> {
     }
     for frame in load.frames(port) {
         // Seconds, microseconds, octets in the file, octets on the wire.
-        for field in [0, 0, FRAME_LEN as u32, FRAME_LEN as u32] {
+        let len = (FRAME_LEN + tag.len()) as u32;
+        for field in [0, 0, len, len] {
             file.write_all(&field.to_ne_bytes())?;
         }
-        file.write_all(&frame)?;
+        let (addresses, rest) = frame.split_at(12);
+        for part in [addresses, tag, rest] {
+            file.write_all(part)?;
+        }
     }
     file.flush()
 }

@@ -6,28 +6,14 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_getaffinity};
 
-use super::interrupt;
 use super::process::output;
-use super::scene::Cpus;
-use crate::distance::{self, Distance};
+use crate::distance;
 use crate::{BenchError, Result};
 
 /// Keeps this thread, and whatever it starts, to one processor.
 pub(super) fn stay_on(cpu: usize) -> Result<()> {
     let done = distance::pin_to(cpu);
     done.map_err(|error| BenchError::Host(format!("can't run on CPU {cpu} ({error}): name another")))
-}
-
-/// Cycles up to which a round trip between the two processors counts as near: half as much again as
-/// the shortest that is seen over some seconds. Beyond that, a hypervisor has moved them apart.
-pub(super) fn near(cpus: Cpus) -> Result<u64> {
-    let distance = Distance::to(cpus.worker)?;
-    let mut shortest = u64::MAX;
-    for _ in 0..100 {
-        interrupt::sleep(Duration::from_millis(60))?;
-        shortest = shortest.min(distance.measure().unwrap_or(u64::MAX));
-    }
-    Ok(shortest.saturating_add(shortest / 2))
 }
 
 /// Whether this thread may run on a processor.

@@ -54,37 +54,42 @@ pub(super) fn measure(
     }
     let used = used_after.saturating_sub(used_before).as_secs_f64();
     let worker_share = used / (end - start).as_secs_f64();
-    let (rate, load) = judge(window.with_the_end_of(&last), round);
-    Ok(Sample { rate, worker_share, load: Some(load), ..sample })
+    let load = Loaded::new(window.with_the_end_of(&last));
+    let mut sample = Sample { worker_share, load: Some(load), ..sample };
+    sample.judge(round.near, round.window);
+    Ok(sample)
 }
 
-/// The rate, and what it is of.
-fn judge(report: Report, round: Round) -> (f64, Loaded) {
-    let undisturbed = report.slices.iter().filter(|slice| slice.cpu_share >= UNDISTURBED);
-    let (near, far): (Vec<&Slice>, Vec<&Slice>) =
-        undisturbed.partition(|slice| slice.round_trip <= round.near);
-    let seconds = |slices: &[&Slice]| {
-        slices.iter().map(|slice| slice.seconds).fold(0.0, |sum: f64, seconds| sum + seconds)
-    };
-    let rate = |slices: &[&Slice]| {
-        let received: u64 = slices.iter().map(|slice| slice.received).sum();
-        (!slices.is_empty()).then(|| received as f64 / seconds(slices))
-    };
-    let (near_seconds, near_rate, far_rate) = (seconds(&near), rate(&near), rate(&far));
-    // With nothing better, a figure that is marked.
-    let whole = report.received.iter().sum::<u64>() as f64 / report.seconds;
-    let figure = near_rate.or(far_rate).unwrap_or(whole);
-    let counted = if near.is_empty() { &far } else { &near };
-    let mut round_trips: Vec<_> = counted.iter().map(|slice| slice.round_trip).collect();
-    round_trips.sort_unstable();
-    let loaded = Loaded {
-        near_seconds,
-        far_rate,
-        round_trip: round_trips.get(round_trips.len() / 2).copied().unwrap_or(0),
-        enough: near_seconds >= 0.5 * round.window.as_secs_f64(),
-        report,
-    };
-    (figure, loaded)
+impl Loaded {
+    fn new(report: Report) -> Self {
+        Self { near_seconds: 0.0, far_rate: None, round_trip: 0, enough: false, report }
+    }
+
+    /// The shortest round trip between the CPUs that was seen.
+    pub(super) fn shortest(&self) -> Option<u64> {
+        self.report.slices.iter().map(|slice| slice.round_trip).min()
+    }
+
+    /// Draws the line between near and far; gives the rate that counts.
+    pub(super) fn judge(&mut self, near: u64, window: Duration) -> f64 {
+        let undisturbed = self.report.slices.iter().filter(|slice| slice.cpu_share >= UNDISTURBED);
+        let (near, far): (Vec<&Slice>, Vec<&Slice>) = undisturbed.partition(|slice| slice.round_trip <= near);
+        let seconds = |slices: &[&Slice]| slices.iter().fold(0.0, |sum, slice| sum + slice.seconds);
+        let rate = |slices: &[&Slice]| {
+            let received: u64 = slices.iter().map(|slice| slice.received).sum();
+            (!slices.is_empty()).then(|| received as f64 / seconds(slices))
+        };
+        self.near_seconds = seconds(&near);
+        self.far_rate = rate(&far);
+        self.enough = self.near_seconds >= 0.5 * window.as_secs_f64();
+        let counted = if near.is_empty() { &far } else { &near };
+        let mut round_trips: Vec<_> = counted.iter().map(|slice| slice.round_trip).collect();
+        round_trips.sort_unstable();
+        self.round_trip = round_trips.get(round_trips.len() / 2).copied().unwrap_or(0);
+        // With nothing better, a figure that is marked.
+        let whole = self.report.received.iter().sum::<u64>() as f64 / self.report.seconds;
+        rate(&near).or(self.far_rate).unwrap_or(whole)
+    }
 }
 
 #[cfg(test)]
@@ -96,19 +101,13 @@ mod tests {
         let slice = |round_trip, received, cpu_share| Slice { round_trip, seconds: 0.1, cpu_share, received };
         let slices = vec![slice(200, 50, 1.0), slice(1000, 20, 1.0), slice(250, 70, 1.0), slice(200, 3, 0.5)];
         let report = Report { seconds: 0.4, received: [70, 73], slices, ..Report::default() };
-        let round = Round {
-            number: 1,
-            seed: 1,
-            queue_size: 256,
-            window: Duration::from_millis(400),
-            realtime: false,
-            near: 300,
-        };
-        let (rate, loaded) = judge(report.clone(), round);
+        let window = Duration::from_millis(400);
+        let mut loaded = Loaded::new(report);
+        let rate = loaded.judge(300, window);
         assert!((rate - 600.0).abs() < 1e-6, "{rate}");
         assert!((loaded.far_rate.unwrap() - 200.0).abs() < 1e-6);
-        assert!(loaded.enough);
-        let (rate, loaded) = judge(report, Round { near: 10, ..round });
+        assert!(loaded.enough && loaded.shortest() == Some(200));
+        let rate = loaded.judge(10, window);
         assert!((rate - 140.0 / 0.3).abs() < 1e-6, "{rate}");
         assert!(!loaded.enough);
     }

@@ -14,7 +14,10 @@
 //!   shares 262,144 mbufs among its ports by itself. Each switch counts what it sent, over its worker's
 //!   own CPU time: other processes on that CPU distort little.
 //! - **Vhost**: the switch serves two vhost-user sockets; a process of ours is the front end of both, and
-//!   counts what arrives by the clock. Rounds in which anything else ran on the two CPUs are repeated.
+//!   counts what arrives by the clock, in slices of 100 ms, between which it measures how long a cache line
+//!   takes between the two CPUs. On a virtual machine that changes from one minute to the next, and the
+//!   rate with it, by half: only slices of the shortest distance count, and their like when it is longer
+//!   are shown apart. Rounds that are too short of them, or in which something else ran, are repeated.
 //!
 //! Memory is hugepages, anonymous ones (`--in-memory`), for every process alike. testpmd's `io` mode
 //! doesn't look at frames; `mac` rewrites their addresses, and so touches them. Open vSwitch runs as
@@ -31,6 +34,7 @@ mod hugepages;
 mod interrupt;
 mod load_process;
 mod loaded;
+mod near;
 mod ovs;
 mod pollux;
 mod process;
@@ -49,6 +53,7 @@ use std::time::Duration;
 use crate::load::Load;
 use crate::{BenchError, Result};
 use hugepages::Hugepages;
+use near::Near;
 use report::Run;
 use sample::{Round, Sample};
 use scene::{Cpus, Scene, Stage, System};
@@ -123,11 +128,16 @@ pub(crate) fn run(args: &PeersArgs) -> Result<()> {
     let tsc_hz = cpu::tsc_hz();
     let _hugepages = Hugepages::reserve(HUGEPAGES_MIB)?;
 
-    let near = match args.scenes.contains(&Scene::Vhost) {
-        true => cpu::near(cpus)?,
-        false => u64::MAX,
+    let mut near = match args.scenes.contains(&Scene::Vhost) {
+        true => Some(Near::find(cpus)?),
+        false => None,
     };
-    let samples = measure(args, cpus, &pollux, tsc_hz, near)?;
+    let mut samples = measure(args, cpus, &pollux, tsc_hz, &mut near)?;
+    // Now that the shortest distance is known, for all alike.
+    let near = near.map(|near| near.limit());
+    for sample in &mut samples {
+        sample.judge(near.unwrap_or(u64::MAX), args.window());
+    }
     let summaries = summary::summarise(&samples, tsc_hz);
     let run = Run {
         processor: cpu::model(),
@@ -149,6 +159,10 @@ pub(crate) fn run(args: &PeersArgs) -> Result<()> {
 }
 
 impl PeersArgs {
+    fn window(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+
     fn check(&self, cpus: Cpus) -> Result<()> {
         if cpus.worker == cpus.house {
             return Err(BenchError::Input("--worker-cpu and --house-cpu must differ".to_owned()));
@@ -168,37 +182,53 @@ impl PeersArgs {
     }
 }
 
-fn measure(args: &PeersArgs, cpus: Cpus, pollux: &PathBuf, tsc_hz: f64, near: u64) -> Result<Vec<Sample>> {
+fn measure(
+    args: &PeersArgs,
+    cpus: Cpus,
+    pollux: &PathBuf,
+    tsc_hz: f64,
+    near: &mut Option<Near>,
+) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
     let captures_folder = folder()?;
     for &scene in &args.scenes {
         for &pairs in &args.pairs {
-            let captures = capture::write(&Load::new(pairs, args.seed), captures_folder.path())?;
+            let load = Load::new(pairs, args.seed);
+            let plain = capture::write(&load, captures_folder.path(), false)?;
+            let tagged = capture::write(&load, captures_folder.path(), true)?;
             for number in 1..=args.rounds {
-                let round = Round {
+                let mut round = Round {
                     number,
                     seed: args.seed,
                     queue_size: args.queue_size,
-                    window: Duration::from_secs_f64(args.seconds),
+                    window: args.window(),
                     realtime: args.realtime,
-                    near,
+                    near: u64::MAX,
                 };
                 // Nobody is always the first.
                 let first = (number - 1) as usize % args.systems.len();
                 for &system in args.systems.iter().cycle().skip(first).take(args.systems.len()) {
-                    let measure_once = || {
+                    let mut measure_once = || -> Result<Sample> {
+                        if let Some(near) = near.as_mut().filter(|_| scene == Scene::Vhost) {
+                            near.wait()?;
+                            round.near = near.limit();
+                        }
                         let folder = folder()?;
                         let stage = Stage {
                             scene,
                             cpus,
                             pairs,
-                            captures: &captures,
+                            captures: if system == System::PolluxTags { &tagged } else { &plain },
                             folder: folder.path(),
                             pollux,
                             ovs_flow_limit: args.ovs_flow_limit,
                             front_end: &args.front_end,
                         };
-                        sample::take(system, &stage, round)
+                        let sample = sample::take(system, &stage, round)?;
+                        if let (Some(near), Some(load)) = (near.as_mut(), &sample.load) {
+                            near.note(load.shortest());
+                        }
+                        Ok(sample)
                     };
                     let mut sample = measure_once()?;
                     for _ in 0..args.repeats {

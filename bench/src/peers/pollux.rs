@@ -4,17 +4,18 @@ use std::fmt::Write;
 use std::fs;
 use std::time::Duration;
 
+use super::capture::TRUNK;
 use super::process::Process;
-use super::scene::{PORTS, Scene, Stage};
+use super::scene::{PORTS, Scene, Stage, System};
 use super::switch::{Switch, keep_runtime_files};
 use crate::{BenchError, Result};
 
 pub(super) struct Pollux(Process);
 
 impl Pollux {
-    pub(super) fn start(stage: &Stage<'_>) -> Result<Self> {
+    pub(super) fn start(system: System, stage: &Stage<'_>) -> Result<Self> {
         let file = stage.folder.join("pollux.toml");
-        fs::write(&file, configuration(stage)).map_err(BenchError::file(&file))?;
+        fs::write(&file, configuration(system, stage)).map_err(BenchError::file(&file))?;
         let mut process = Process::start("pollux", stage.pollux, |command| {
             keep_runtime_files(command, stage);
             command.args(["run", "--stats-interval", "0.25", "--config"]).arg(&file);
@@ -51,14 +52,17 @@ impl Switch for Pollux {
     }
 }
 
-fn configuration(stage: &Stage<'_>) -> String {
+fn configuration(system: System, stage: &Stage<'_>) -> String {
     // 2.4 KB an mbuf, and what DPDK needs besides.
     let memory_mib = 96 + stage.mbufs() / 400;
     // Room for every station, with some to spare.
     let stations = (4 * stage.pairs).max(131_072);
+    let cores = match system {
+        System::PolluxTwoWorkers => format!("{}, {}", stage.cpus.worker, stage.cpus.house),
+        _ => stage.cpus.worker.to_string(),
+    };
     let mut text = format!(
-        "[switch]\ncores = [{}]\nmemory = \"{memory_mib}MiB\"\n\n[fdb]\ncapacity = {stations}\n",
-        stage.cpus.worker
+        "[switch]\ncores = [{cores}]\nmemory = \"{memory_mib}MiB\"\n\n[fdb]\ncapacity = {stations}\n"
     );
     for (number, port) in PORTS.into_iter().enumerate() {
         let kind = match stage.scene {
@@ -72,6 +76,10 @@ fn configuration(stage: &Stage<'_>) -> String {
         };
         // Writing to a string doesn't fail.
         let _ = write!(text, "\n[ports.{port}]\n{kind}\n");
+        // What the replaying trunk takes in has the tag; what it sends gets one.
+        if system == System::PolluxTags && number == TRUNK {
+            text.push_str("vlan = { mode = \"trunk\", allowed = [1] }\n");
+        }
     }
     text
 }

@@ -20,7 +20,7 @@ pub(super) struct Run {
     pub(super) cpus: Cpus,
     pub(super) versions: Vec<String>,
     /// Cycles up to which a round trip between the CPUs is near.
-    pub(super) near: u64,
+    pub(super) near: Option<u64>,
     pub(super) rounds: u32,
     pub(super) window_seconds: f64,
     pub(super) seed: u64,
@@ -58,9 +58,10 @@ impl Run {
                 "best",
                 "Pollux/it",
                 "Pollux cycles",
+                "when far",
             ];
             let mut table = table(&header, rows.collect());
-            for number in [0, 3, 4, 5, 6, 7, 8] {
+            for number in [0, 3, 4, 5, 6, 7, 8, 9] {
                 align_right(&mut table, number);
             }
             text.push_str(&format!("\n{}\n{table}\n", scene.title()));
@@ -88,12 +89,11 @@ impl Run {
                 lines.push(format!("{system}, {pairs} pairs, round {round}: {faults}"));
             }
         }
-        let disturbed: usize = self.summaries.iter().map(|summary| summary.disturbed).sum();
-        if disturbed > 0 {
-            lines.push(format!(
-                "{disturbed} of {} rounds were disturbed: others ran on the CPUs (* above)",
-                self.samples.len()
-            ));
+        if self.samples.iter().any(Sample::is_disturbed) {
+            lines.push(
+                "* disturbed: something else ran on the CPUs, or they were far from each other; doesn't count"
+                    .to_owned(),
+            );
         }
         lines
     }
@@ -107,19 +107,20 @@ impl Run {
 }
 
 fn row(summary: &Summary) -> Vec<String> {
-    let rates: Vec<_> = summary.rates.iter().map(|rate| mpps(*rate)).collect();
-    let disturbed = if summary.disturbed > 0 { " *" } else { "" };
+    let rates = summary.rates.iter().zip(&summary.disturbed);
+    let rates = rates.map(|(rate, disturbed)| mpps(*rate) + if *disturbed { "*" } else { "" });
     let or_nothing = |figure: Option<String>| figure.unwrap_or_default();
     vec![
         summary.pairs.to_string(),
         summary.system.name().to_owned(),
-        rates.join(" ") + disturbed,
+        rates.collect::<Vec<_>>().join(" "),
         mpps(summary.median),
         mpps(summary.best),
         cycles(summary.median_cycles),
         cycles(summary.best_cycles),
         or_nothing(summary.pollux_over_it.map(|ratio| format!("{ratio:.2}"))),
         or_nothing(summary.pollux_cycles_above_it.map(|more| format!("{more:+.0}"))),
+        or_nothing(summary.far_median.map(mpps)),
     ]
 }
 

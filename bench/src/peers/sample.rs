@@ -42,6 +42,13 @@ pub(super) struct Loaded {
 }
 
 impl Sample {
+    /// Draws the line between near and far, where there is one.
+    pub(super) fn judge(&mut self, near: u64, window: Duration) {
+        if let Some(load) = &mut self.load {
+            self.rate = load.judge(near, window);
+        }
+    }
+
     /// Whether somebody else ran on a CPU that the figure stands for.
     pub(super) fn is_disturbed(&self) -> bool {
         // The system keeps a twentieth from threads of real time for ordinary ones.

@@ -36,6 +36,10 @@ impl Scene {
 pub(super) enum System {
     /// The switch of this binary
     Pollux,
+    /// The same with a tag pushed in one direction and popped in the other
+    PolluxTags,
+    /// The same with a second worker, on the house CPU
+    PolluxTwoWorkers,
     /// testpmd, which hands every frame to the other port as it is
     TestpmdIo,
     /// testpmd, which also rewrites the addresses
@@ -48,6 +52,8 @@ impl System {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Pollux => "Pollux",
+            Self::PolluxTags => "Pollux, tags",
+            Self::PolluxTwoWorkers => "Pollux, 2 workers",
             Self::TestpmdIo => "testpmd io",
             Self::TestpmdMac => "testpmd mac",
             Self::Ovs => "Open vSwitch",

@@ -13,6 +13,8 @@ pub(super) struct Summary {
     pub(super) system: System,
     /// Frames a second, round by round.
     pub(super) rates: Vec<f64>,
+    /// Whether each round was disturbed. Those that were don't count below, unless all were.
+    pub(super) disturbed: Vec<bool>,
     pub(super) median: f64,
     pub(super) best: f64,
     /// Time stamp counter's cycles a frame at the median rate.
@@ -23,8 +25,8 @@ pub(super) struct Summary {
     pub(super) pollux_over_it: Option<f64>,
     /// The median, over rounds, of Pollux's cycles less this system's in the same round.
     pub(super) pollux_cycles_above_it: Option<f64>,
-    /// Rounds in which somebody else ran on a CPU.
-    pub(super) disturbed: usize,
+    /// Frames a second at the median of those rounds in which the two CPUs were far from each other.
+    pub(super) far_median: Option<f64>,
 }
 
 /// The figures of every system in the order of their first samples.
@@ -36,35 +38,50 @@ pub(super) fn summarise(samples: &[Sample], tsc_hz: f64) -> Vec<Summary> {
             continue;
         }
         let of = |system| {
-            let wanted =
-                move |s: &&Sample| (s.scene, s.pairs, s.system) == (sample.scene, sample.pairs, system);
-            samples.iter().filter(wanted)
+            let wanted = |s: &&Sample| (s.scene, s.pairs, s.system) == (sample.scene, sample.pairs, system);
+            samples.iter().filter(wanted).collect::<Vec<_>>()
         };
-        let rates: Vec<_> = of(sample.system).map(|sample| sample.rate).collect();
-        let in_pairs = |figure: &dyn Fn(f64, f64) -> f64| {
-            let pairs = of(sample.system).filter_map(|its| {
-                let ours = of(System::Pollux).find(|ours| ours.round == its.round)?;
+        let (its, ours) = (of(sample.system), of(System::Pollux));
+        summaries.push(Summary::of(&its, counted(&its), &counted(&ours), tsc_hz));
+    }
+    summaries
+}
+
+/// The rounds that count: those that nothing disturbed, or all if there is none.
+fn counted<'a>(samples: &[&'a Sample]) -> Vec<&'a Sample> {
+    let good: Vec<_> = samples.iter().copied().filter(|sample| !sample.is_disturbed()).collect();
+    if good.is_empty() { samples.to_vec() } else { good }
+}
+
+impl Summary {
+    /// The figures of a system from all of its samples, those of them that count, and Pollux's.
+    fn of(all: &[&Sample], counted: Vec<&Sample>, ours: &[&Sample], tsc_hz: f64) -> Self {
+        let sample = all[0];
+        let rates: Vec<_> = counted.iter().map(|sample| sample.rate).collect();
+        let best = rates.iter().copied().fold(0.0, f64::max);
+        let middle = median(rates).unwrap_or(0.0);
+        let by_round = |figure: &dyn Fn(f64, f64) -> f64| {
+            let figures = counted.iter().filter_map(|its| {
+                let ours = ours.iter().find(|ours| ours.round == its.round)?;
                 Some(figure(ours.rate, its.rate))
             });
-            median(pairs.collect()).filter(|_| sample.system != System::Pollux)
+            median(figures.collect()).filter(|_| sample.system != System::Pollux)
         };
-        let median_rate = median(rates.clone()).unwrap_or(0.0);
-        let best = rates.iter().copied().fold(0.0, f64::max);
-        summaries.push(Summary {
+        Self {
             scene: sample.scene,
             pairs: sample.pairs,
             system: sample.system,
-            median: median_rate,
+            rates: all.iter().map(|sample| sample.rate).collect(),
+            disturbed: all.iter().map(|sample| sample.is_disturbed()).collect(),
+            median: middle,
             best,
-            median_cycles: tsc_hz / median_rate,
+            median_cycles: tsc_hz / middle,
             best_cycles: tsc_hz / best,
-            pollux_over_it: in_pairs(&|ours, its| ours / its),
-            pollux_cycles_above_it: in_pairs(&|ours, its| tsc_hz / ours - tsc_hz / its),
-            disturbed: of(sample.system).filter(|sample| sample.is_disturbed()).count(),
-            rates,
-        });
+            pollux_over_it: by_round(&|ours, its| ours / its),
+            pollux_cycles_above_it: by_round(&|ours, its| tsc_hz / ours - tsc_hz / its),
+            far_median: median(all.iter().filter_map(|sample| sample.load.as_ref()?.far_rate).collect()),
+        }
     }
-    summaries
 }
 
 /// The middle one, or the mean of the middle two.
@@ -109,5 +126,16 @@ mod tests {
         assert_eq!(ovs.pollux_cycles_above_it, Some(0.0));
         assert_eq!(ovs.median_cycles, 10.0);
         assert_eq!(pollux.pollux_over_it, None);
+    }
+
+    #[test]
+    fn disturbed_rounds_dont_count_unless_all_were() {
+        let mut samples = vec![sample(System::Ovs, 1, 10.0), sample(System::Ovs, 2, 5.0)];
+        samples[1].worker_share = 0.5;
+        let [ovs] = &summarise(&samples, 100.0)[..] else { panic!("one system") };
+        assert_eq!((ovs.median, &ovs.disturbed[..]), (10.0, &[false, true][..]));
+        samples[0].worker_share = 0.5;
+        let [ovs] = &summarise(&samples, 100.0)[..] else { panic!("one system") };
+        assert_eq!(ovs.median, 7.5);
     }
 }

@@ -21,7 +21,9 @@ enum Wanted {
     CyclesAbove(f64),
     /// At least so many times the peer's rate: the median of the rounds' ratios.
     Ratio(f64),
-    /// The same, and the best round against the peer's best too.
+    /// At most so many times the peer's rate: the median of the rounds' ratios.
+    AtMost(f64),
+    /// As `Ratio`, and the best round against the peer's best too.
     RatioAndBest(f64),
 }
 
@@ -34,7 +36,7 @@ pub(super) struct Verdict {
     pub(super) reached: bool,
 }
 
-const TARGETS: [Target; 11] = [
+const TARGETS: [Target; 15] = [
     target(Scene::InProcess, 1000, System::TestpmdMac, Wanted::CyclesAbove(40.0)),
     target(Scene::InProcess, 100_000, System::TestpmdMac, Wanted::CyclesAbove(60.0)),
     target(Scene::InProcess, 1, System::Ovs, Wanted::Ratio(1.5)),
@@ -46,6 +48,11 @@ const TARGETS: [Target; 11] = [
     target(Scene::Vhost, 1, System::Ovs, Wanted::Ratio(1.2)),
     target(Scene::Vhost, 1000, System::Ovs, Wanted::Ratio(1.8)),
     target(Scene::Vhost, 10_000, System::Ovs, Wanted::Ratio(8.0)),
+    // A tag costs at most a tenth of the rate; a second worker brings at least eight tenths more.
+    target(Scene::InProcess, 1, System::PolluxTags, Wanted::AtMost(1.0 / 0.9)),
+    target(Scene::InProcess, 1000, System::PolluxTags, Wanted::AtMost(1.0 / 0.9)),
+    target(Scene::InProcess, 1000, System::PolluxTwoWorkers, Wanted::AtMost(1.0 / 1.8)),
+    target(Scene::InProcess, 100_000, System::PolluxTwoWorkers, Wanted::AtMost(1.0 / 1.8)),
 ];
 
 const fn target(scene: Scene, pairs: u32, peer: System, wanted: Wanted) -> Target {
@@ -73,6 +80,10 @@ impl Target {
                 let ratio = its.pollux_over_it?;
                 (vec![ratio], ratio >= least)
             }
+            Wanted::AtMost(most) => {
+                let ratio = its.pollux_over_it?;
+                (vec![ratio], ratio <= most)
+            }
             Wanted::RatioAndBest(least) => {
                 let (ratio, best) = (its.pollux_over_it?, ours.best / its.best);
                 (vec![ratio, best], ratio >= least && best >= least)
@@ -92,6 +103,9 @@ impl Verdict {
             }
             (Wanted::Ratio(least), [ratio, ..]) => {
                 (format!("at least {least} times"), format!("{ratio:.2} times"))
+            }
+            (Wanted::AtMost(most), [ratio, ..]) => {
+                (format!("at most {most:.2} times"), format!("{ratio:.2} times"))
             }
             (Wanted::RatioAndBest(least), [ratio, best, ..]) => {
                 (format!("at least {least} times"), format!("{ratio:.2} times, best {best:.2}"))
@@ -120,13 +134,14 @@ mod tests {
             pairs: 1,
             system,
             rates: vec![median],
+            disturbed: vec![false],
             median,
             best: median,
             median_cycles: 1e9 / median,
             best_cycles: 1e9 / median,
             pollux_over_it: over,
             pollux_cycles_above_it: None,
-            disturbed: 0,
+            far_median: None,
         }
     }
 

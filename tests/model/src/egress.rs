@@ -27,11 +27,7 @@ pub(crate) fn send(port: &ModelPort, frame: &Admitted) -> Result<Vec<u8>, Reason
 fn is_sent_tagged(port: &ModelPort, frame: &Admitted) -> bool {
     match port.vlan.mode {
         VlanMode::Access { .. } | VlanMode::Dot1qTunnel { .. } => false,
-        VlanMode::Trunk {
-            native,
-            native_tagged,
-            ..
-        } => native != Some(frame.vid) || native_tagged,
+        VlanMode::Trunk { native, native_tagged, .. } => native != Some(frame.vid) || native_tagged,
     }
 }
 
@@ -47,11 +43,6 @@ fn gets_priority_tag(port: &ModelPort, frame: &Admitted) -> bool {
 }
 
 fn tagged(frame: &Admitted, tpid: u16, vid: u16) -> Vec<u8> {
-    let tag = WireTag {
-        tpid,
-        pcp: frame.pcp,
-        dei: frame.dei,
-        vid,
-    };
+    let tag = WireTag { tpid, pcp: frame.pcp, dei: frame.dei, vid };
     bytes::with_tag(&frame.untagged, tag)
 }

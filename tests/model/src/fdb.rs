@@ -19,11 +19,7 @@ pub(crate) struct Fdb {
 
 impl Fdb {
     pub(crate) fn new(ageing_seconds: u32, capacity: usize) -> Self {
-        Self {
-            entries: HashMap::new(),
-            ageing_seconds,
-            capacity,
-        }
+        Self { entries: HashMap::new(), ageing_seconds, capacity }
     }
 
     pub(crate) fn add_static(&mut self, vid: Vid, address: [u8; 6], port: PortId) {

@@ -29,13 +29,7 @@ pub(crate) fn admit(port: &ModelPort, frame: &[u8]) -> Result<Admitted, Reason> 
     };
     if let VlanMode::Dot1qTunnel { vid, tpid, .. } = port.vlan.mode {
         check_customer(port, frame)?;
-        return Ok(Admitted {
-            vid,
-            pcp,
-            dei,
-            tpid: tpid.ethertype(),
-            untagged: frame.to_vec(),
-        });
+        return Ok(Admitted { vid, pcp, dei, tpid: tpid.ethertype(), untagged: frame.to_vec() });
     }
     let vid = vlan_of(port, tag)?;
     let tpid = tag.map_or(C_TAG, |tag| tag.tpid);
@@ -43,13 +37,7 @@ pub(crate) fn admit(port: &ModelPort, frame: &[u8]) -> Result<Admitted, Reason> 
         Some(_) => bytes::without_tag(frame),
         None => frame.to_vec(),
     };
-    Ok(Admitted {
-        vid,
-        pcp,
-        dei,
-        tpid,
-        untagged,
-    })
+    Ok(Admitted { vid, pcp, dei, tpid, untagged })
 }
 
 /// What doesn't depend on VLANs.
@@ -90,10 +78,11 @@ fn vlan_of(port: &ModelPort, tag: Option<WireTag>) -> Result<Vid, Reason> {
 pub(crate) fn check_customer(port: &ModelPort, frame: &[u8]) -> Result<(), Reason> {
     let customer_vid = bytes::outer_tag(frame).map_or(0, |tag| tag.vid);
     match &port.vlan.mode {
-        VlanMode::Dot1qTunnel {
-            allowed: Some(allowed),
-            ..
-        } if customer_vid == 4095 || !allowed.contains(customer_vid) => Err(Reason::CustomerVid),
+        VlanMode::Dot1qTunnel { allowed: Some(allowed), .. }
+            if customer_vid == 4095 || !allowed.contains(customer_vid) =>
+        {
+            Err(Reason::CustomerVid)
+        }
         _ => Ok(()),
     }
 }

@@ -46,10 +46,7 @@ impl Model {
     ) -> Self {
         let mut fdb = Fdb::new(ageing_seconds, capacity);
         for (vid, mac, port) in statics {
-            assert!(
-                port.index() < ports.len(),
-                "a static entry on a port that isn't there"
-            );
+            assert!(port.index() < ports.len(), "a static entry on a port that isn't there");
             fdb.add_static(vid, mac.octets(), port);
         }
         Self { ports, fdb }
@@ -111,11 +108,8 @@ impl Model {
     /// The ports a frame goes to: one, or all that a flood reaches.
     fn targets(&self, ingress: PortId, frame: &Admitted, now: u32) -> Result<Vec<PortId>, Reason> {
         let destination = bytes::destination(&frame.untagged);
-        let known = if bytes::is_group(destination) {
-            None
-        } else {
-            self.fdb.lookup(frame.vid, destination, now)
-        };
+        let known =
+            if bytes::is_group(destination) { None } else { self.fdb.lookup(frame.vid, destination, now) };
         match known {
             Some(port) if port == ingress => Err(Reason::SamePort),
             Some(port) if !self.is_member(port, frame.vid) => Err(Reason::EgressNotMember),
@@ -127,11 +121,7 @@ impl Model {
                 };
                 let numbers = 0..self.ports.len();
                 let targets: Vec<_> = numbers.filter_map(PortId::new).filter(takes).collect();
-                if targets.is_empty() {
-                    Err(Reason::NoDestination)
-                } else {
-                    Ok(targets)
-                }
+                if targets.is_empty() { Err(Reason::NoDestination) } else { Ok(targets) }
             }
         }
     }

@@ -46,10 +46,7 @@ pub struct Outcome {
 
 impl Outcome {
     pub(crate) fn dropped(port: PortId, reason: Reason) -> Self {
-        Self {
-            sent: Vec::new(),
-            drops: vec![(port, reason)],
-        }
+        Self { sent: Vec::new(), drops: vec![(port, reason)] }
     }
 }
 

@@ -17,14 +17,7 @@ fn vid(number: u16) -> Vid {
 }
 
 fn port(mode: VlanMode) -> ModelPort {
-    ModelPort {
-        vlan: PortVlan {
-            mode,
-            ..PortVlan::default()
-        },
-        mtu: 1500,
-        up: true,
-    }
+    ModelPort { vlan: PortVlan { mode, ..PortVlan::default() }, mtu: 1500, up: true }
 }
 
 fn access(number: u16) -> ModelPort {
@@ -80,13 +73,7 @@ fn feed(model: &mut Model, port: usize, bytes: &[u8], now: u32) -> Outcome {
 }
 
 fn sent(copies: Vec<(usize, Vec<u8>)>) -> Outcome {
-    Outcome {
-        sent: copies
-            .into_iter()
-            .map(|(port, bytes)| (id(port), bytes))
-            .collect(),
-        drops: Vec::new(),
-    }
+    Outcome { sent: copies.into_iter().map(|(port, bytes)| (id(port), bytes)).collect(), drops: Vec::new() }
 }
 
 fn dropped(port: usize, reason: Reason) -> Outcome {
@@ -98,10 +85,7 @@ fn floods_then_knows() {
     let mut model = switch(vec![access(1), access(1), access(1), access(2)]);
     let ask = frame(B, A, "0806 01");
     let answer = frame(A, B, "0806 02");
-    assert_eq!(
-        feed(&mut model, 0, &ask, 0),
-        sent(vec![(1, ask.clone()), (2, ask.clone())])
-    );
+    assert_eq!(feed(&mut model, 0, &ask, 0), sent(vec![(1, ask.clone()), (2, ask.clone())]));
     assert_eq!(feed(&mut model, 1, &answer, 1), sent(vec![(0, answer)]));
     assert_eq!(feed(&mut model, 0, &ask, 2), sent(vec![(1, ask)]));
 }
@@ -123,10 +107,7 @@ fn entries_age_and_move() {
 fn a_batch_is_learned_before_it_is_looked_up() {
     let mut model = switch(vec![access(1), access(1)]);
     let outcomes = model.burst(id(0), &[frame(B, A, "0800"), frame(ALL, B, "0800")], 0);
-    let expected = [
-        dropped(0, Reason::SamePort),
-        sent(vec![(1, frame(ALL, B, "0800"))]),
-    ];
+    let expected = [dropped(0, Reason::SamePort), sent(vec![(1, frame(ALL, B, "0800"))])];
     assert_eq!(outcomes, expected);
 }
 
@@ -139,10 +120,7 @@ fn static_entries_stay() {
     feed(&mut model, 2, &frame(ALL, A, "0800"), 0);
     assert_eq!(feed(&mut model, 0, &to_a, 10_000), sent(vec![(1, to_a.clone())]));
     assert_eq!(feed(&mut model, 3, &to_a, 0), dropped(3, Reason::EgressNotMember));
-    let down = ModelPort {
-        up: false,
-        ..access(1)
-    };
+    let down = ModelPort { up: false, ..access(1) };
     model.set_port(id(1), down);
     assert_eq!(feed(&mut model, 0, &to_a, 0), dropped(0, Reason::PortDown));
 }
@@ -160,10 +138,7 @@ fn bad_frames_are_named_and_teach_nothing() {
         (fat(1500 + 23), Reason::Oversize),
         (frame(B, ALL, "0800"), Reason::SourceMulticast),
         (frame(B, [0; 6], "0800"), Reason::SourceZero),
-        (
-            frame([1, 0x80, 0xc2, 0, 0, 0x0f], A, "8100 000a 0800"),
-            Reason::BridgeReserved,
-        ),
+        (frame([1, 0x80, 0xc2, 0, 0, 0x0f], A, "8100 000a 0800"), Reason::BridgeReserved),
         (frame(B, A, "8100 000a 0800"), Reason::TaggedOnAccess),
         (frame(B, A, "88a8 7fff 0800"), Reason::ReservedVid),
     ];
@@ -173,15 +148,9 @@ fn bad_frames_are_named_and_teach_nothing() {
         let to_a = frame(A, B, "0800");
         assert_eq!(feed(&mut model, 1, &to_a, 0), sent(vec![(0, to_a)]));
     }
-    assert_eq!(
-        one(vec![access(1), access(1)], fat(1522)),
-        sent(vec![(1, fat(1522))])
-    );
+    assert_eq!(one(vec![access(1), access(1)], fat(1522)), sent(vec![(1, fat(1522))]));
     let forwarded = frame([1, 0x80, 0xc2, 0, 0, 0x10], A, "0800");
-    assert_eq!(
-        one(vec![access(1), access(1)], forwarded.clone()),
-        sent(vec![(1, forwarded)])
-    );
+    assert_eq!(one(vec![access(1), access(1)], forwarded.clone()), sent(vec![(1, forwarded)]));
 }
 
 #[test]
@@ -199,10 +168,7 @@ fn access_takes_and_consumes_priority_tags() {
         (3, frame(B, A, "8100 b000 0800 aa")),
         (4, frame(B, A, "8100 b000 0800 aa")),
     ];
-    assert_eq!(
-        one(ports.clone(), frame(B, A, "8100 b000 0800 aa")),
-        sent(expected)
-    );
+    assert_eq!(one(ports.clone(), frame(B, A, "8100 b000 0800 aa")), sent(expected));
     let expected = vec![
         (1, frame(B, A, "0800 aa")),
         (2, frame(B, A, "8100 000a 0800 aa")),
@@ -214,11 +180,7 @@ fn access_takes_and_consumes_priority_tags() {
 
 #[test]
 fn trunks_check_and_keep_tags() {
-    let ports = vec![
-        trunk(&[10, 20], None, false),
-        trunk(&[20], None, false),
-        access(20),
-    ];
+    let ports = vec![trunk(&[10, 20], None, false), trunk(&[20], None, false), access(20)];
     let tagged = frame(B, A, "88a8 7014 0800 aa");
     let expected = vec![(1, tagged.clone()), (2, frame(B, A, "0800 aa"))];
     assert_eq!(one(ports.clone(), tagged), sent(expected));
@@ -230,11 +192,7 @@ fn trunks_check_and_keep_tags() {
         ("0800", Reason::UntaggedOnTrunk),
     ];
     for (rest, reason) in refused {
-        assert_eq!(
-            one(ports.clone(), frame(B, A, rest)),
-            dropped(0, reason),
-            "{rest}"
-        );
+        assert_eq!(one(ports.clone(), frame(B, A, rest)), dropped(0, reason), "{rest}");
     }
 }
 
@@ -296,11 +254,7 @@ fn tunnels_admit_their_customers_only() {
         ("8100 0fff 0800", Reason::ReservedVid),
     ];
     for (rest, reason) in refused {
-        assert_eq!(
-            one(ports.clone(), frame(B, A, rest)),
-            dropped(0, reason),
-            "{rest}"
-        );
+        assert_eq!(one(ports.clone(), frame(B, A, rest)), dropped(0, reason), "{rest}");
     }
 }
 
@@ -336,12 +290,7 @@ fn priority_is_the_tags_or_the_ports() {
 fn egress_mtu_counts_what_is_sent() {
     let small = |mtu, mode: &ModelPort| ModelPort { mtu, ..mode.clone() };
     let tagging = trunk(&[1], None, false);
-    let ports = vec![
-        access(1),
-        small(100, &access(1)),
-        small(100, &tagging),
-        small(104, &tagging),
-    ];
+    let ports = vec![access(1), small(100, &access(1)), small(100, &tagging), small(104, &tagging)];
     let mut bytes = frame(B, A, "0800");
     bytes.resize(122, 0xaa);
     let mut tagged = frame(B, A, "8100 0001 0800");
@@ -358,10 +307,7 @@ fn flushing_forgets_what_was_learned() {
     let mut model = switch(vec![access(1), access(1), access(1)]);
     let to_a = frame(A, B, "0800");
     let flooded = sent(vec![(0, to_a.clone()), (1, to_a.clone())]);
-    for flush in [
-        |m: &mut Model| m.flush_port(id(0)),
-        |m: &mut Model| m.flush_vlan(vid(1)),
-    ] {
+    for flush in [|m: &mut Model| m.flush_port(id(0)), |m: &mut Model| m.flush_vlan(vid(1))] {
         feed(&mut model, 0, &frame(ALL, A, "0800"), 0);
         flush(&mut model);
         assert_eq!(feed(&mut model, 2, &to_a, 0), flooded);

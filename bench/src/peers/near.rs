@@ -1,0 +1,57 @@
+//! Whether the two CPUs are near each other: what a hypervisor changes from time to time.
+
+use std::time::{Duration, Instant};
+
+use super::interrupt;
+use super::scene::Cpus;
+use crate::Result;
+use crate::distance::Distance;
+
+/// How long to look for the shortest distance there is, at first.
+const FIRST_LOOK: Duration = Duration::from_secs(6);
+
+/// How long to wait for it to come again.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const PAUSE: Duration = Duration::from_millis(60);
+
+/// The line between near and far, drawn by the shortest round trip so far.
+pub(super) struct Near {
+    distance: Distance,
+    shortest: u64,
+}
+
+impl Near {
+    pub(super) fn find(cpus: Cpus) -> Result<Self> {
+        let mut near = Self { distance: Distance::to(cpus.worker)?, shortest: u64::MAX };
+        let end = Instant::now() + FIRST_LOOK;
+        while Instant::now() < end {
+            near.look()?;
+        }
+        Ok(near)
+    }
+
+    /// Cycles up to which a round trip is near: half as much again as the shortest.
+    pub(super) fn limit(&self) -> u64 {
+        self.shortest.saturating_add(self.shortest / 2)
+    }
+
+    /// Waits for the CPUs to be near; not for ever.
+    pub(super) fn wait(&mut self) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        while self.look()? > self.limit() && Instant::now() < end {}
+        Ok(())
+    }
+
+    /// Takes note of a round trip that was seen elsewhere.
+    pub(super) fn note(&mut self, round_trip: Option<u64>) {
+        self.shortest = self.shortest.min(round_trip.unwrap_or(u64::MAX));
+    }
+
+    fn look(&mut self) -> Result<u64> {
+        interrupt::sleep(PAUSE)?;
+        let round_trip = self.distance.measure();
+        self.note(round_trip);
+        Ok(round_trip.unwrap_or(u64::MAX))
+    }
+}
