@@ -11,6 +11,7 @@ if ! cargo +nightly --version >/dev/null 2>&1; then
 fi
 for sanitizer in address thread; do
     echo "relay under $sanitizer sanitizer" >&2
+    export TSAN_OPTIONS="suppressions=$PWD/switch/engine/tsan.supp"
     # std isn't built with the sanitizer, which Rust calls another ABI; the tests share no such types with it.
     RUSTFLAGS="-Zsanitizer=$sanitizer -Cunsafe-allow-abi-mismatch=sanitizer" PROPTEST_CASES="${PROPTEST_CASES:-200}" \
         cargo +nightly nextest run -p pollux-engine --target "$target" --target-dir "target/$sanitizer"
