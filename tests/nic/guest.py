@@ -299,7 +299,7 @@ def unpack(package, root):
         fetched = subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=", "download", package], cwd=work,
                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
         if fetched.returncode != 0:
-            raise Failure(f"{package} can't be fetched; is apt's list of packages old?\n{fetched.stderr.strip()}")
+            raise Failure(f"{package} can't be fetched; if apt's list is old, `apt-get update`:\n{fetched.stderr}")
         deb = next(Path(work).glob("*.deb"))
         subprocess.run(["dpkg-deb", "-x", deb, Path(work) / "root"], check=True)
         try:
@@ -356,8 +356,8 @@ def write_image(path, program, modules, files, nics):
         archive.add("init", (HERE / "init.sh").read_bytes(), 0o100755)
         archive.add("bin/busybox", Path(busybox).read_bytes(), 0o100755)
         archive.add("program", binary.read_bytes(), 0o100755)
-        archive.add("etc/guest", f"MODULES='{' '.join(modules)}'\nNICS='{' '.join(nics)}'\nHUGEPAGES={HUGEPAGES}\n"
-                    .encode())
+        chosen = f"MODULES='{' '.join(modules)}'\nNICS='{' '.join(nics)}'\nHUGEPAGES={HUGEPAGES}\n"
+        archive.add("etc/guest", chosen.encode())
         for name, data in modules.items():
             archive.add(f"modules/{name}.ko", data)
         for name, data in files.items():

@@ -15,7 +15,7 @@ VLANS = ['{ mode = "trunk", allowed = ["1-4094"], native = 1 }',
          '{ mode = "access", vid = 10, priority_tags = "never" }',
          '{ mode = "trunk", allowed = ["10", "20"] }']
 ACCESS = 1  # the port whose frames carry no tag
-JUMBO = 8986  # with an Ethernet header 9000 bytes: fits an MTU of 9000 with tags to spare
+MTU = 9000
 PER_FLOW = 4
 
 
@@ -55,7 +55,7 @@ class Pollux:
         text = "[switch]\ncores = [1]\nhugepages = true\n"
         for i, (address, vlan) in enumerate(zip(addresses, VLANS)):
             text += (f'\n[ports.up{i}]\ndevice = "{address}"\nrx_queues = {queues}\nrx_ring = {RING}\n'
-                     f"tx_ring = {RING}\nmtu = 9000\nvlan = {vlan}\n")
+                     f"tx_ring = {RING}\nmtu = {MTU}\nvlan = {vlan}\n")
         self.files = {CONFIG: text}
 
     def start(self, guest):
@@ -66,10 +66,10 @@ class Pollux:
     def checks(self, bench):
         if not bench.check("pollux is ready on the NICs", self.start, bench.guest):
             return
-        Run(self, bench).whole()
+        Run(bench).whole()
         if not bench.check("pollux starts again in the same guest", self.start, bench.guest):
             return
-        Run(self, bench).short()
+        Run(bench).short()
         bench.check("nothing came out twice or unasked", bench.no_strays)
         bench.check("no DMA fault in the guest's kernel", no_dma_fault, bench)
 
@@ -77,8 +77,8 @@ class Pollux:
 class Run:
     """The checks between one start of the switch and its end."""
 
-    def __init__(self, pollux, bench):
-        self.pollux, self.bench, self.guest = pollux, bench, bench.guest
+    def __init__(self, bench):
+        self.bench, self.guest = bench, bench.guest
         # For the closing table: what had gone in and come out before.
         self.sent = [wire.sent for wire in self.guest.wires]
         self.got = [wire.mark() for wire in self.guest.wires]
@@ -97,7 +97,7 @@ class Run:
         check("the access port keeps a priority tag's PCP and DEI", self.priority_tags)
         check("VLANs reach their members only", self.members)
         check("what is not admitted is dropped", self.refused)
-        check("9000-byte frames pass, tag put on and taken off", self.jumbo)
+        check("frames of the MTU of 9000 pass, tag put on and taken off", self.jumbo)
         for kind, ingress, egress in [("tagged", 0, 1), ("untagged", 1, 0)]:
             queues = Queues(self.bench, ingress)
             check(f"flows of {kind} packets arrive once and in order", self.flows, ingress, egress)
@@ -118,9 +118,6 @@ class Run:
         """A frame of a VLAN as it looks on a port's wire."""
         tags = [] if port == ACCESS else [Tag(vid, pcp, dei)]
         return ether(dst, src, payload, *tags, ethertype=ethertype)
-
-    def probe(self, port, payload):
-        return self.form(port, BROADCAST, PROBES[0], payload)
 
     def only(self, ingress, frame, egress):
         """Sends a frame, and holds what comes out against `egress`: port -> frame."""
@@ -208,9 +205,9 @@ class Run:
             self.only(ingress, frame, {})
 
     def jumbo(self):
-        payload = body(JUMBO)
+        payload = body(MTU)
         self.only(ACCESS, ether(HOSTS[0], HOSTS[1], payload), {0: ether(HOSTS[0], HOSTS[1], payload, Tag(10))})
-        payload = body(JUMBO)
+        payload = body(MTU)
         self.only(0, ether(HOSTS[1], HOSTS[0], payload, Tag(10)), {1: ether(HOSTS[1], HOSTS[0], payload)})
 
     def flows(self, ingress, egress):

@@ -50,7 +50,10 @@ if have qemu-system-x86_64; then
 else
     old=yes
 fi
-[ -n "$missing$old" ] || exit 0
+# The guest's kernel is fetched, not installed, so apt must know of it.
+unknown=
+apt-cache show linux-image-amd64 >/dev/null 2>&1 || unknown=yes
+[ -n "$missing$old$unknown" ] || exit 0
 
 apt update || true # what is still lacking then, the installation says
 if [ -n "$old" ]; then
