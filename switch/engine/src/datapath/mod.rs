@@ -1,6 +1,6 @@
 //! The data path: what happens to a frame between the port it comes from and the port it leaves by.
 //!
-//! [`walk`] is the switch in one screen, with the two halves of the way, [`arrive`] and [`leave`], above
+//! [`walk`] is the switch in one screen, with the two halves of the way, `arrive` and `leave`, above
 //! it. Each stage is a file, works on a whole burst, and says which
 //! lanes it reads and writes and what it drops. Nothing here allocates, locks, logs, formats or makes
 //! a system call.
