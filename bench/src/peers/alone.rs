@@ -8,7 +8,7 @@ use super::switch::Switch;
 use super::{cpu, interrupt};
 use crate::{BenchError, Result};
 
-/// The switch counts, in its worker's own time: whatever else ran on that CPU is left out.
+/// The switch counts, in its workers' own time: whatever else ran on their CPUs is left out.
 pub(super) fn measure(
     mut switch: Box<dyn Switch>,
     stage: &Stage<'_>,
@@ -16,9 +16,12 @@ pub(super) fn measure(
     window: Duration,
     sample: Sample,
 ) -> Result<Sample> {
+    let cpus = sample.system.polling_cpus(stage.cpus);
     let look = |switch: &mut Box<dyn Switch>| -> Result<_> {
-        let sent = switch.sent()?;
-        Ok((sent, Instant::now(), cpu::worker(switch.process().id(), stage.cpus.worker)?.1))
+        let (sent, now, process) = (switch.sent()?, Instant::now(), switch.process().id());
+        let times = cpus.iter().map(|cpu| Ok(cpu::worker(process, *cpu)?.1));
+        // Of several workers, the mean.
+        Ok((sent, now, times.sum::<Result<Duration>>()? / cpus.len() as u32))
     };
     interrupt::sleep(warm_up)?;
     let (sent_before, start, used_before) = look(&mut switch)?;

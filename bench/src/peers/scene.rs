@@ -49,6 +49,14 @@ pub(super) enum System {
 }
 
 impl System {
+    /// The CPUs that poll for it.
+    pub(super) fn polling_cpus(self, cpus: Cpus) -> Vec<usize> {
+        match self {
+            Self::PolluxTwoWorkers => vec![cpus.worker, cpus.house],
+            _ => vec![cpus.worker],
+        }
+    }
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Pollux => "Pollux",
