@@ -105,6 +105,10 @@ pub struct PeersArgs {
     /// Flows that Open vSwitch may cache; the default is its own, and just what 100,000 pairs need
     #[arg(long, default_value_t = 200_000)]
     ovs_flow_limit: u32,
+    /// Seconds that Open vSwitch has to fill its caches; default: 3, and 1 more for each 1,000 pairs, up
+    /// to 30
+    #[arg(long)]
+    ovs_warm_up: Option<f64>,
     /// The switch to measure; default: this program
     #[arg(long)]
     pollux: Option<PathBuf>,
@@ -175,6 +179,9 @@ impl PeersArgs {
         if !(0.1..=3600.0).contains(&self.seconds) {
             return Err(BenchError::Input("--seconds is 0.1 to 3600".to_owned()));
         }
+        if self.ovs_warm_up.is_some_and(|seconds| !(0.0..=3600.0).contains(&seconds)) {
+            return Err(BenchError::Input("--ovs-warm-up is 0 to 3600".to_owned()));
+        }
         if !self.queue_size.is_power_of_two() {
             return Err(BenchError::Input("--queue-size is a power of two".to_owned()));
         }
@@ -222,6 +229,7 @@ fn measure(
                             folder: folder.path(),
                             pollux,
                             ovs_flow_limit: args.ovs_flow_limit,
+                            ovs_warm_up: args.ovs_warm_up.map(Duration::from_secs_f64),
                             front_end: &args.front_end,
                         };
                         let sample = sample::take(system, &stage, round)?;

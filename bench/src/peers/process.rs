@@ -197,3 +197,46 @@ pub(super) fn output(command: &mut Command) -> Result<String> {
     let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
     Err(BenchError::process(name, format_args!("ended with {}: {said}", done.status)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn shell(script: &str) -> Process {
+        Process::start("a test", Path::new("sh"), |command| {
+            command.args(["-c", script]);
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn lines_are_waited_for_and_the_rest_is_kept() {
+        let mut process = shell("echo one; read word; echo $word >&2; echo three");
+        process.wait_for("one", SOON, |line| (line == "one").then_some(())).unwrap();
+        process.say("two").unwrap();
+        process.wait_for("two", SOON, |line| (line == "two").then_some(())).unwrap();
+        process.wait().unwrap();
+        assert_eq!(process.rest(), ["three"]);
+    }
+
+    #[test]
+    fn failures_say_what_the_process_said() {
+        let mut process = shell("echo out of memory; exit 3");
+        let error = process.wait_for("the end", SOON, |_| None::<()>).unwrap_err().to_string();
+        assert!(error.contains("ended before the end") && error.contains("| out of memory"), "{error}");
+        let error = process.wait().unwrap_err().to_string();
+        assert!(error.contains("exit status: 3"), "{error}");
+    }
+
+    #[test]
+    fn dropped_processes_are_gone() {
+        let mut process = shell("echo ready; exec sleep 1000");
+        process.wait_for("ready", SOON, |line| (line == "ready").then_some(())).unwrap();
+        let folder = format!("/proc/{}", process.id());
+        assert!(Path::new(&folder).exists());
+        drop(process);
+        assert!(!Path::new(&folder).exists());
+    }
+}

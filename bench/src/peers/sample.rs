@@ -76,7 +76,7 @@ pub(super) struct Round {
 /// Starts a system, measures it, stops it.
 pub(super) fn take(system: System, stage: &Stage<'_>, round: Round) -> Result<Sample> {
     let switch = switch::start(system, stage)?;
-    let warm_up = warm_up(system, stage.pairs);
+    let warm_up = warm_up(system, stage);
     let sample = Sample {
         scene: stage.scene,
         pairs: stage.pairs,
@@ -94,12 +94,13 @@ pub(super) fn take(system: System, stage: &Stage<'_>, round: Round) -> Result<Sa
 
 /// Open vSwitch takes its time to fill its caches: it sends a frame of each new flow to a slower path,
 /// and lets their number grow step by step.
-fn warm_up(system: System, pairs: u32) -> Duration {
+fn warm_up(system: System, stage: &Stage<'_>) -> Duration {
+    let pairs = u64::from(stage.pairs);
     match system {
-        System::Ovs => {
-            Duration::from_secs(3) + Duration::from_millis(u64::from(pairs)).min(Duration::from_secs(27))
-        }
-        _ => Duration::from_secs(1) + Duration::from_micros(u64::from(pairs) * 10),
+        System::Ovs => stage.ovs_warm_up.unwrap_or_else(|| {
+            Duration::from_secs(3) + Duration::from_millis(pairs).min(Duration::from_secs(27))
+        }),
+        _ => Duration::from_secs(1) + Duration::from_micros(pairs * 10),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is measured, and with what.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -92,6 +93,8 @@ pub(super) struct Stage<'a> {
     pub(super) pollux: &'a Path,
     /// Flows that Open vSwitch may cache.
     pub(super) ovs_flow_limit: u32,
+    /// How long Open vSwitch may fill its caches, if not as long as seems fair.
+    pub(super) ovs_warm_up: Option<Duration>,
     /// More device arguments of the load's front ends.
     pub(super) front_end: &'a str,
 }
