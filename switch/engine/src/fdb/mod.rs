@@ -160,8 +160,6 @@ pub struct Fdb {
     population: Population,
     /// Read by lookups that find nothing.
     displacements: OwnLines<AtomicU64>,
-    /// The next bucket to look for an entry to evict in.
-    hand: OwnLines<AtomicU64>,
     /// The control plane's own.
     sweeper: OwnLines<Mutex<control::Sweeper>>,
 }
@@ -187,7 +185,6 @@ impl Fdb {
             stripes: Stripes::new(),
             population: Population::new(options.capacity),
             displacements: OwnLines(AtomicU64::new(0)),
-            hand: OwnLines(AtomicU64::new(0)),
             sweeper: OwnLines(Mutex::new(control::Sweeper::default())),
         };
         fdb.set_ageing_seconds(options.ageing_seconds);

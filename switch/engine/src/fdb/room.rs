@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 /// Buckets to look for an entry to evict in, beyond the address's own two. The port with the most has
 /// at least one in `MAX_PORTS` of the dynamic entries; a full table's bucket holds two entries; so in
 /// this many it is missed once in 3,000 times, and then one frame's address isn't learned.
-const EVICTION_BUCKETS: usize = if cfg!(loom) { 0 } else { 4 * MAX_PORTS };
+const EVICTION_BUCKETS: u64 = if cfg!(loom) { 0 } else { 4 * MAX_PORTS as u64 };
 
 impl Fdb {
     /// Adds an entry for a key that has none. `held` is the key's stripe. Returns whether it is there.
@@ -33,17 +33,26 @@ impl Fdb {
         self.population.reserve() || self.evict(probe, port, now, held)
     }
 
-    /// Ends one entry, in the key's own buckets or where the hand points, but still counts it. Returns
-    /// whether one was found.
+    /// Ends one entry, in the key's own buckets or in some others, but still counts it. Returns whether
+    /// one was found.
     fn evict(&self, probe: &Probe, port: PortId, now: u32, held: &Held<'_>) -> bool {
         let fullest = self.population.fullest(port);
-        let near = self.table.both(probe).into_iter();
-        let far = (0..EVICTION_BUCKETS).map(|_| {
-            let hand = self.hand.0.fetch_add(1, Ordering::Relaxed);
-            self.table.bucket(hand)
-        });
-        let ended = near.chain(far).find_map(|bucket| self.evict_from(bucket.slots(), fullest, now, held));
-        ended.map(Claim::release).is_some()
+        let [primary, secondary] = self.table.both(probe);
+        self.evict_from(primary.slots().chain(secondary.slots()), fullest, now, held)
+            .or_else(|| self.evict_anywhere(probe, fullest, now, held))
+            .map(Claim::release)
+            .is_some()
+    }
+
+    /// Ends a dead entry or one of `port`, in buckets that have nothing to do with each other: were they
+    /// neighbours, each search would lengthen the gap between the port's entries that it began in.
+    fn evict_anywhere(&self, probe: &Probe, port: PortId, now: u32, held: &Held<'_>) -> Option<Claim<'_>> {
+        const AHEAD: u64 = 4;
+        let walk = probe.walk(now);
+        (0..EVICTION_BUCKETS).find_map(|step| {
+            self.table.bucket(walk(step + AHEAD)).prefetch();
+            self.evict_from(self.table.bucket(walk(step)).slots(), port, now, held)
+        })
     }
 
     /// A slot in one of the key's buckets: an empty one, one whose entry can live in its other bucket,
@@ -53,26 +62,38 @@ impl Fdb {
         primary
             .claim(probe)
             .or_else(|| secondary.claim(probe))
-            .or_else(|| self.displace_from(primary, held))
-            .or_else(|| self.displace_from(secondary, held))
+            .or_else(|| self.displace_from_either([primary, secondary], held))
             .or_else(|| self.evict_for(value, [primary, secondary], now, held))
     }
 
-    /// Moves one of the bucket's entries to its other bucket, if that has room, and gives its slot.
-    fn displace_from<'a>(&'a self, bucket: Bucket<'a>, held: &Held<'_>) -> Option<Claim<'a>> {
+    /// Moves one entry out of the buckets, or failing that, one out of another's way first. That fails
+    /// too less than once in a million full tables.
+    fn displace_from_either<'a>(&'a self, buckets: [Bucket<'a>; 2], held: &Held<'_>) -> Option<Claim<'a>> {
+        let from_either =
+            |others| buckets.into_iter().find_map(|bucket| self.displace_from(bucket, others, held));
+        from_either(0).or_else(|| from_either(1))
+    }
+
+    /// Moves one of the bucket's entries to its other bucket, and gives its slot. Where there is no room,
+    /// up to `others` entries more are moved to make it.
+    fn displace_from<'a>(&'a self, bucket: Bucket<'a>, others: usize, held: &Held<'_>) -> Option<Claim<'a>> {
         bucket.slots().find_map(|slot| {
             let (key, _) = slot.entry()?;
             let probe = self.table.probe(key);
             let [primary, secondary] = self.table.both(&probe);
             let other = if primary == bucket { secondary } else { primary };
-            if !other.has_room() {
+            let hopeless = others == 0 && !other.has_room();
+            if hopeless || other == bucket {
                 return None;
             }
             let _held = self.stripes.try_lock_beside(&probe, held)?;
             if !slot.holds(key) {
                 return None;
             }
-            let copy = other.claim(&probe)?;
+            let copy = other.claim(&probe).or_else(|| {
+                let others = others.checked_sub(1)?;
+                self.displace_from(other, others, held)
+            })?;
             self.stripes.count(&probe, Event::Displaced);
             Some(self.displace(key, slot, copy))
         })

@@ -14,9 +14,7 @@ const _: () = assert!(EMPTY >> 48 == 0 && CLAIMED >> 48 == 0xffff, "neither has 
 /// The slots' keys, then their values.
 type Words = [AtomicU64; 2 * SLOTS];
 
-const BUCKET_BYTES: usize = 64;
-
-const _: () = assert!(cfg!(loom) || size_of::<Words>() == BUCKET_BYTES, "a bucket is a cache line");
+const _: () = assert!(cfg!(loom) || size_of::<Words>() == 64, "a bucket is a cache line");
 
 #[cfg(not(loom))]
 type Storage = pollux_cpu::ZeroedSlice<Words>;
@@ -41,18 +39,7 @@ impl Table {
         let storage = Storage::new(buckets);
         #[cfg(loom)]
         let storage = (0..buckets).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect();
-        let table = Self { hasher: Hasher::new(seed), mask: buckets as u64 - 1, buckets: storage };
-        table.touch();
-        table
-    }
-
-    /// Writes to every page, so that the kernel finds and clears memory now and not when a worker
-    /// learns: that takes as long as hundreds of frames.
-    fn touch(&self) {
-        const PAGE_BYTES: usize = 4096;
-        for words in self.buckets.iter().step_by(PAGE_BYTES / BUCKET_BYTES) {
-            words[0].store(EMPTY, Ordering::Relaxed);
-        }
+        Self { hasher: Hasher::new(seed), mask: buckets as u64 - 1, buckets: storage }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -87,6 +87,21 @@ fn holds_exactly_its_capacity() {
 }
 
 #[test]
+fn no_seed_makes_addresses_in_even_steps_crowd() {
+    for (pattern, seed) in PATTERNS.iter().flat_map(|pattern| (0..50).map(move |seed| (pattern, seed))) {
+        let capacity = 4096;
+        let fdb = Fdb::new(FdbOptions { capacity, ageing_seconds: AGEING, seed });
+        for n in 0..4 * capacity as u64 {
+            learn(&fdb, pattern(n), n as usize % 64, 0);
+        }
+        // Most addresses came to a full table; whose entry should go isn't found for one in 3,000.
+        let counters = fdb.counters();
+        assert!(counters.displaced < capacity as u64 / 10, "seed {seed}: {counters:?}");
+        assert!(counters.refused_full < capacity as u64 / 200, "seed {seed}: {counters:?}");
+    }
+}
+
+#[test]
 fn the_dead_make_room_for_the_living() {
     let fdb = fdb(1024);
     learn_numbers(&fdb, 0..1024, 1, 0);
@@ -99,7 +114,8 @@ fn the_dead_make_room_for_the_living() {
     let counters = fdb.counters();
     assert_eq!((counters.flushed, counters.evicted), (1024, 0));
     learn_numbers(&fdb, 2048..2176, 2, AGEING);
-    assert_eq!((fdb.counters().aged, fdb.counters().evicted), (128, 0));
+    // The dead go first where they are met, not everywhere.
+    assert!(fdb.counters().aged > 120, "{:?}", fdb.counters());
 }
 
 #[test]
