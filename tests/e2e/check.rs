@@ -5,21 +5,29 @@ use std::process::Output;
 
 use tempfile::TempDir;
 
-use crate::harness::{require_root, run_to_end};
+use crate::harness::{require_root, run_to_end, runtime_dir};
 
 /// The file of the manual, as it stands there.
 const MANUAL: &str = include_str!("manual.toml");
 
-fn run(command: &str, file: &Path) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = run_to_end(&[command, "--config", file.to_str().unwrap()]);
-    let text = |octets| String::from_utf8(octets).unwrap();
-    (status.code().expect("it ends by itself"), text(stdout), text(stderr))
+/// What a command left.
+struct Ended {
+    pid: u32,
+    code: i32,
+    stdout: String,
+    stderr: String,
 }
 
-/// Nobody but DPDK makes these folders, and a refused switch never starts it.
-fn dpdk_folders() -> Vec<String> {
-    let entries = std::fs::read_dir("/var/run/dpdk").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+fn run_as(command: &str, file: &Path) -> Ended {
+    let (pid, output) = run_to_end(&[command, "--config", file.to_str().unwrap()]);
+    let text = |octets| String::from_utf8(octets).unwrap();
+    let Output { status, stdout, stderr } = output;
+    Ended { pid, code: status.code().expect("it ends by itself"), stdout: text(stdout), stderr: text(stderr) }
+}
+
+fn run(command: &str, file: &Path) -> (i32, String, String) {
+    let Ended { code, stdout, stderr, .. } = run_as(command, file);
+    (code, stdout, stderr)
 }
 
 struct File {
@@ -111,7 +119,7 @@ fn what_the_host_lacks_ends_run_with_3_before_anything_is_touched() {
         socket.display(),
     );
     std::fs::write(file.path(), text).unwrap();
-    let (code, stdout, stderr) = run("run", &file.path());
+    let Ended { pid, code, stdout, stderr } = run_as("run", &file.path());
     assert_eq!((code, stdout.as_str()), (3, ""), "{stderr}");
     // A tebibyte in pages of 2 MB.
     assert!(
@@ -119,17 +127,8 @@ fn what_the_host_lacks_ends_run_with_3_before_anything_is_touched() {
         "{stderr}"
     );
     assert_eq!(file.others(), 0, "a socket was made");
-    assert!(
-        !dpdk_folders().iter().any(|name| name.starts_with("pollux-") && is_dead(name)),
-        "{:?}",
-        dpdk_folders()
-    );
-}
-
-/// Whether the switch that a folder belongs to has ended.
-fn is_dead(folder: &str) -> bool {
-    let pid = folder.trim_start_matches("pollux-");
-    pid.bytes().all(|c| c.is_ascii_digit()) && !Path::new("/proc").join(pid).exists()
+    // Nobody but DPDK makes this folder, and a refused switch never starts it.
+    assert!(!runtime_dir(&format!("pollux-{pid}")).exists(), "DPDK was started");
 }
 
 #[test]

@@ -170,7 +170,10 @@ fn parse_stats(line: &str) -> (String, Live) {
     (name, live)
 }
 
-/// Runs the binary to its end.
-pub fn run_to_end(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_pollux")).args(arguments).output().expect("the binary runs")
+/// Runs the binary to its end. Returns the process's number too.
+pub fn run_to_end(arguments: &[&str]) -> (u32, Output) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pollux"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("the binary runs");
+    (child.id(), child.wait_with_output().expect("the binary runs"))
 }
