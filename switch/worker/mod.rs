@@ -69,7 +69,7 @@ impl Worker {
     }
 
     fn poll(mut self, thread: &dpdk::RegisteredThread) -> DpdkPlatform {
-        let mut batches = [Batch::new(), Batch::new()];
+        let mut batch = Batch::new();
         let mut outbox = Outbox::new();
         let mut cache = Cache::new(&self.shared.published);
         let stats = &self.shared.stats[usize::from(self.id.0)];
@@ -87,7 +87,7 @@ impl Worker {
                 now_seconds: self.shared.now_seconds(),
                 stats,
             };
-            walk(&mut batches, &context, &mut outbox, &mut self.platform, &mut ());
+            walk(&mut batch, &context, &mut outbox, &mut self.platform, &mut ());
             thread.pass();
         }
         self.platform

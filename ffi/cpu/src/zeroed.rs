@@ -79,6 +79,39 @@ unsafe impl<T: Zeroable + Send> Send for ZeroedSlice<T> {}
 // SAFETY: it gives out only &[T], which may be shared where T may.
 unsafe impl<T: Zeroable + Sync> Sync for ZeroedSlice<T> {}
 
+/// A [`ZeroedSlice`] of a power of two of elements, looked up by hashes: every number names one.
+pub struct ZeroedTable<T: Zeroable>(ZeroedSlice<T>);
+
+impl<T: Zeroable> ZeroedTable<T> {
+    /// `len` zeroed elements.
+    ///
+    /// # Panics
+    ///
+    /// If `len` is no power of two, `T` has no size, or the total exceeds `isize::MAX` octets.
+    pub fn new(len: usize) -> Self {
+        assert!(len.is_power_of_two(), "a table of {len} elements");
+        Self(ZeroedSlice::new(len))
+    }
+
+    /// The element of this number, modulo their number.
+    #[inline(always)]
+    pub fn at(&self, number: u64) -> &T {
+        let mask = self.0.len - 1;
+        // SAFETY: the length is a power of two, as `new` made sure and nothing changes, so what the mask
+        // leaves of any number is less than it.
+        unsafe { self.0.get_unchecked(number as usize & mask) }
+    }
+}
+
+impl<T: Zeroable> Deref for ZeroedTable<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +125,20 @@ mod tests {
             slice[len - 1][1].store(7, Ordering::Relaxed);
             assert_eq!(slice[len - 1][1].load(Ordering::Relaxed), 7);
         }
+    }
+
+    #[test]
+    fn every_number_names_an_element_of_a_table() {
+        let table = ZeroedTable::<AtomicU64>::new(8);
+        for number in [0, 7, 8, 1 << 40 | 3, u64::MAX] {
+            assert!(std::ptr::eq(table.at(number), &table[(number % 8) as usize]));
+        }
+    }
+
+    #[test]
+    #[should_panic = "a table of 6 elements"]
+    fn a_table_is_a_power_of_two() {
+        ZeroedTable::<AtomicU64>::new(6);
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Bench {
         let capacity = (self.addresses as usize).next_power_of_two().max(131_072);
         let fdb = Fdb::new(FdbOptions { capacity, ageing_seconds: 300, seed: 1 });
         for number in 0..self.addresses {
-            fdb.learn(&fdb.probe(key(number)), port(number), NOW);
+            fdb.learn(&fdb.probe(key(number)), port(number), fdb.moment(NOW));
         }
         let mut probes = [[Probe::default(); 2]; BURST];
         self.measure(|batch| {
@@ -68,11 +68,12 @@ impl Bench {
                     fdb.prefetch(probe);
                 }
             }
+            let moment = fdb.moment(NOW);
             for [source, _] in &probes {
-                black_box(fdb.learn(source, batch.ingress, NOW));
+                black_box(fdb.learn(source, batch.ingress, moment));
             }
             for [_, destination] in &probes {
-                black_box(fdb.lookup(destination, NOW));
+                black_box(fdb.lookup(destination, moment));
             }
         })
     }
@@ -131,7 +132,9 @@ fn newcomers(frames: usize) {
         let count = if state == "empty" { fdb.capacity().min(frames) } else { frames };
         let (start, clock) = (cycles(), Instant::now());
         let new = (first..first + count as u64)
-            .filter(|&number| fdb.learn(&fdb.probe(key(number)), port(number), NOW) == Learned::New)
+            .filter(|&number| {
+                fdb.learn(&fdb.probe(key(number)), port(number), fdb.moment(NOW)) == Learned::New
+            })
             .count();
         let per_frame = (cycles() - start) as f64 / count as f64;
         let per_second = count as f64 / clock.elapsed().as_secs_f64() / 1e6;

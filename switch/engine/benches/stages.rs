@@ -155,13 +155,13 @@ fn measure(pairs: usize, modes: [VlanMode; 2]) -> [f64; STAGES.len()] {
     let stats = WorkerStats::new();
     let links = [id(0), id(1)].into_iter().collect();
     let context = Context { snapshot: &snapshot, fdb: &fdb, links, now_seconds: 1, stats: &stats };
-    let (mut batches, mut outbox) = ([Batch::new(), Batch::new()], Outbox::new());
+    let (mut batch, mut outbox) = (Batch::new(), Outbox::new());
     let mut wires = Loop::new(pairs, tagged);
     let mut pass = |packets: usize, clock: &mut Clock| {
         while clock.frames < packets as u64 {
             wires.refill();
             clock.last = cycles();
-            while walk(&mut batches, &context, &mut outbox, &mut wires, clock) > 0 {}
+            while walk(&mut batch, &context, &mut outbox, &mut wires, clock) > 0 {}
         }
     };
     let packets = (2 * pairs).max(100_000);

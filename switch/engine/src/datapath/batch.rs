@@ -48,7 +48,7 @@ const BLANK: Lane = Lane {
     verdict: Verdict::Pending,
 };
 
-const _: () = assert!(size_of::<Lane>() <= 64, "a frame's lane fits a cache line");
+const _: () = assert!(size_of::<Lane>() <= 32, "two lanes share a cache line");
 
 /// A burst from one queue, with what the stages find out about each frame in lanes beside it.
 pub struct Batch<F> {

@@ -1,8 +1,8 @@
 //! Copies floods, and gives each frame the tags with which its egress port sends it (IEEE
 //! 802.1Q-2022 clauses 8.6.1 and 6.9.2).
 //!
-//! Batch: every frame alone, in order, so that frames of one flow stay in order. Takes the frames out
-//! of the batch into the outboxes; reads every lane. Each port of a flood gets a frame of its own: a
+//! Batch: in order, so that frames of one flow stay in order; frames in a row that go out of one port
+//! together. Takes the frames out of the batch into the outboxes; reads every lane. Each port of a flood gets a frame of its own: a
 //! buffer that one port may rewrite is never shared with another. Drops, on the ingress port, what
 //! earlier stages condemned; on the egress port [`Reason::NoMbuf`], [`Reason::MtuExceeded`],
 //! [`Reason::CustomerVid`], [`Reason::NoHeadroom`].
@@ -24,13 +24,32 @@ pub(super) fn egress<P: Platform>(
     platform: &mut P,
 ) {
     let ingress = batch.ingress;
-    for (frame, lane) in batch.frames.drain(..).zip(&batch.lanes) {
-        if let Verdict::Forward(port) = lane.verdict {
-            let vlan = context.snapshot.vlan(lane.vid);
-            send(frame, lane, vlan, port, context, outbox, platform);
-        } else {
-            flood_or_drop(frame, lane, ingress, context, outbox, platform);
-        }
+    let mut lanes = &batch.lanes[..batch.frames.len()];
+    let mut frames = batch.frames.drain(..);
+    while let Some(first) = lanes.first() {
+        let Verdict::Forward(port) = first.verdict else {
+            lanes = &lanes[1..];
+            if let Some(frame) = frames.next() {
+                flood_or_drop(frame, first, ingress, context, outbox, platform);
+            }
+            continue;
+        };
+        let room = outbox.room(port, platform, context.stats);
+        let others = lanes.iter().take(room).position(|lane| lane.verdict != first.verdict);
+        let (run, rest) = lanes.split_at(others.unwrap_or(room.min(lanes.len())));
+        lanes = rest;
+        let table = context.snapshot.port(port);
+        let ready = run.iter().zip(frames.by_ref()).filter_map(|(lane, mut frame)| {
+            let tagged = context.snapshot.vlan(lane.vid).tagged.contains(port);
+            match rewrite(&mut frame, lane, tagged, table) {
+                Ok(()) => Some(frame),
+                Err(reason) => {
+                    context.stats.count_drops(port, reason, 1);
+                    None
+                }
+            }
+        });
+        outbox.extend(port, ready);
     }
 }
 
@@ -77,7 +96,7 @@ fn flood<P: Platform>(
     }
 }
 
-#[inline(always)]
+/// One frame out of one port.
 fn send<P: Platform>(
     mut frame: P::Frame,
     lane: &Lane,
@@ -87,19 +106,27 @@ fn send<P: Platform>(
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
 ) {
-    let table = context.snapshot.port(port);
-    let tagged = if vlan.tagged.contains(port) {
-        tag(&mut frame, lane)
+    match rewrite(&mut frame, lane, vlan.tagged.contains(port), context.snapshot.port(port)) {
+        Ok(()) => {
+            outbox.room(port, platform, context.stats);
+            outbox.extend(port, std::iter::once(frame));
+        }
+        Err(reason) => context.stats.count_drops(port, reason, 1),
+    }
+}
+
+/// Leaves the frame as the port sends it, or says why the port doesn't.
+#[inline(always)]
+fn rewrite<F: Frame>(frame: &mut F, lane: &Lane, tagged: bool, table: &PortTable) -> Result<(), Reason> {
+    let done = if tagged {
+        tag(frame, lane)
     } else if table.plain_untagged && lane.outer.is_none() {
         Ok(())
     } else {
-        untag(&mut frame, lane, table)
+        untag(frame, lane, table)
     };
     let fits = if frame.len() <= table.max_len { Ok(()) } else { Err(Reason::MtuExceeded) };
-    match tagged.and(fits) {
-        Ok(()) => outbox.push(port, frame, platform, context.stats),
-        Err(reason) => context.stats.count_drops(port, reason, 1),
-    }
+    done.and(fits)
 }
 
 /// Leaves the frame with `lane.tag` as its outer tag.

@@ -7,7 +7,7 @@
 //! Drops nothing: a source that can't be learned is forwarded all the same.
 
 use super::batch::{Batch, Verdict};
-use crate::fdb::{Fdb, FdbKey};
+use crate::fdb::{Fdb, FdbKey, Moment};
 
 pub(super) fn prepare<F>(batch: &mut Batch<F>, fdb: &Fdb) {
     for (lane, probes) in batch.lanes_mut() {
@@ -18,11 +18,11 @@ pub(super) fn prepare<F>(batch: &mut Batch<F>, fdb: &Fdb) {
     }
 }
 
-pub(super) fn learn<F>(batch: &mut Batch<F>, fdb: &Fdb, now_seconds: u32) {
+pub(super) fn learn<F>(batch: &mut Batch<F>, fdb: &Fdb, moment: Moment) {
     let ingress = batch.ingress;
     for (lane, [source, _]) in batch.lanes_mut() {
         if lane.verdict == Verdict::Pending {
-            fdb.learn(source, ingress, now_seconds);
+            fdb.learn(source, ingress, moment);
         }
     }
 }

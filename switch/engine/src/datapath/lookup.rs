@@ -7,7 +7,7 @@
 use pollux_net::{PortId, PortSet};
 
 use super::batch::{Batch, Verdict};
-use crate::fdb::Fdb;
+use crate::fdb::{Fdb, Moment};
 use crate::tables::Vlan;
 use crate::{Reason, Snapshot};
 
@@ -16,7 +16,7 @@ pub(super) fn lookup<F>(
     snapshot: &Snapshot,
     fdb: &Fdb,
     links: PortSet,
-    now_seconds: u32,
+    moment: Moment,
 ) {
     let ingress = batch.ingress;
     for (lane, [_, destination]) in batch.lanes_mut() {
@@ -24,7 +24,7 @@ pub(super) fn lookup<F>(
             continue;
         }
         let targets = flood_targets(snapshot.vlan(lane.vid), ingress, links);
-        let known = if lane.destination.is_multicast() { None } else { fdb.lookup(destination, now_seconds) };
+        let known = if lane.destination.is_multicast() { None } else { fdb.lookup(destination, moment) };
         lane.verdict = match known {
             Some(egress) if targets.contains(egress) => Verdict::Forward(egress),
             Some(egress) => Verdict::Drop(why_not(egress, ingress, snapshot.vlan(lane.vid))),

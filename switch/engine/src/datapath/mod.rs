@@ -1,7 +1,6 @@
 //! The data path: what happens to a frame between the port it comes from and the port it leaves by.
 //!
-//! [`walk`] is the switch in one screen, with the two halves of the way, `arrive` and `leave`, above
-//! it. Each stage is a file, works on a whole burst, and says which
+//! [`walk`] is the switch in one screen. Each stage is a file, works on a whole burst, and says which
 //! lanes it reads and writes and what it drops. Nothing here allocates, locks, logs, formats or makes
 //! a system call.
 
@@ -72,74 +71,44 @@ impl Observer for () {
     fn passed(&mut self, _stage: Stage, _frames: usize) {}
 }
 
-/// Takes a burst from receive queue `source`, and decides all that needs no table larger than a cache.
-/// What learn and lookup are going to read is on its way when this returns. Returns how many frames
-/// there are.
-#[inline(always)]
-fn arrive<P: Platform>(
-    source: usize,
-    batch: &mut Batch<P::Frame>,
-    context: &Context<'_>,
-    platform: &mut P,
-    observer: &mut impl Observer,
-) -> usize {
-    batch.ingress = platform.receive(source, &mut batch.frames);
-    let frames = batch.frames.len();
-    if frames > 0 {
-        observer.passed(Stage::Rx, frames);
-        parse::parse(batch, context.snapshot, context.stats);
-        observer.passed(Stage::Parse, frames);
-        classify::classify(batch, context.snapshot);
-        observer.passed(Stage::Classify, frames);
-        learn::prepare(batch, context.fdb);
-        observer.passed(Stage::Prepare, frames);
-    }
-    frames
-}
-
-/// Takes a burst that has arrived on to the outboxes.
-#[inline(always)]
-fn leave<P: Platform>(
+/// Polls every receive queue of this worker once, then sends what came of it. Returns how many frames
+/// there were.
+///
+/// Each queue's burst goes all the way to the outboxes before the next is received, so that one burst's
+/// headers, lanes and FDB lines are all that the first-level cache has to hold.
+#[inline]
+pub fn walk<P: Platform>(
     batch: &mut Batch<P::Frame>,
     context: &Context<'_>,
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
     observer: &mut impl Observer,
-) {
-    let frames = batch.frames.len();
-    if frames > 0 {
-        learn::learn(batch, context.fdb, context.now_seconds);
+) -> usize {
+    let Context { snapshot, fdb, links, stats, .. } = *context;
+    let mut total = 0;
+    for source in 0..platform.sources() {
+        batch.ingress = platform.receive(source, &mut batch.frames);
+        let frames = batch.frames.len();
+        if frames == 0 {
+            continue;
+        }
+        total += frames;
+        let moment = fdb.moment(context.now_seconds);
+        observer.passed(Stage::Rx, frames);
+        parse::parse(batch, snapshot, stats);
+        observer.passed(Stage::Parse, frames);
+        classify::classify(batch, snapshot);
+        observer.passed(Stage::Classify, frames);
+        learn::prepare(batch, fdb);
+        observer.passed(Stage::Prepare, frames);
+        learn::learn(batch, fdb, moment);
         observer.passed(Stage::Learn, frames);
-        lookup::lookup(batch, context.snapshot, context.fdb, context.links, context.now_seconds);
+        lookup::lookup(batch, snapshot, fdb, links, moment);
         observer.passed(Stage::Lookup, frames);
         egress::egress(batch, context, outbox, platform);
         observer.passed(Stage::Egress, frames);
     }
-}
-
-/// Polls every receive queue of this worker once, then sends what came of it. Returns how many frames
-/// there were.
-///
-/// A queue's burst arrives before that of the queue before it leaves: while one is parsed, the FDB's
-/// lines for the other come from memory. A burst is learned and looked up as a whole all the same, and
-/// nothing waits for the next round.
-#[inline]
-pub fn walk<P: Platform>(
-    batches: &mut [Batch<P::Frame>; 2],
-    context: &Context<'_>,
-    outbox: &mut Outbox<P::Frame>,
-    platform: &mut P,
-    observer: &mut impl Observer,
-) -> usize {
-    let [mut arriving, mut leaving] = batches.each_mut();
-    let mut frames = 0;
-    for source in 0..platform.sources() {
-        frames += arrive(source, arriving, context, platform, observer);
-        leave(leaving, context, outbox, platform, observer);
-        std::mem::swap(&mut arriving, &mut leaving);
-    }
-    leave(leaving, context, outbox, platform, observer);
-    outbox.flush(platform, context.stats);
-    observer.passed(Stage::Tx, frames);
-    frames
+    outbox.flush(platform, stats);
+    observer.passed(Stage::Tx, total);
+    total
 }

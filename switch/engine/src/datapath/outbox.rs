@@ -1,11 +1,12 @@
 //! Gathers what a round of bursts sends out of each port, so that devices and VMs are handed whole
 //! bursts.
 //!
-//! Batch: frames of one port in the order they were decided. Drops nothing: a full outbox is sent at
-//! once.
+//! Batch: frames of one port in the order they were decided. Drops nothing: a full outbox is sent
+//! before more goes in.
 
 use arrayvec::ArrayVec;
 use pollux_net::{MAX_PORTS, PortId, PortSet};
+use std::array;
 
 use super::batch::BURST;
 use super::platform::Platform;
@@ -14,7 +15,7 @@ use crate::WorkerStats;
 
 /// Frames a worker has decided on and not yet handed to the devices.
 pub struct Outbox<F> {
-    ports: Box<[ArrayVec<F, BURST>]>,
+    ports: Box<[ArrayVec<F, BURST>; MAX_PORTS]>,
     waiting: PortSet,
 }
 
@@ -27,24 +28,29 @@ impl<F> Default for Outbox<F> {
 impl<F> Outbox<F> {
     /// Nothing waits.
     pub fn new() -> Self {
-        Self { ports: (0..MAX_PORTS).map(|_| ArrayVec::new()).collect(), waiting: PortSet::EMPTY }
+        Self { ports: Box::new(array::from_fn(|_| ArrayVec::new())), waiting: PortSet::EMPTY }
     }
 
+    /// How many frames fit into the port's outbox: at least one, as a full one is sent.
     #[inline(always)]
-    pub(super) fn push<P: Platform<Frame = F>>(
+    pub(super) fn room<P: Platform<Frame = F>>(
         &mut self,
         port: PortId,
-        frame: F,
         platform: &mut P,
         stats: &WorkerStats,
-    ) {
+    ) -> usize {
         let frames = &mut self.ports[port.index()];
-        self.waiting = self.waiting.with(port);
         if frames.is_full() {
             tx::transmit(port, frames, platform, stats);
         }
-        // transmit leaves the outbox empty.
-        frames.push(frame);
+        frames.remaining_capacity()
+    }
+
+    /// Adds frames, no more than there is [`room`](Self::room) for.
+    #[inline(always)]
+    pub(super) fn extend(&mut self, port: PortId, frames: impl Iterator<Item = F>) {
+        self.ports[port.index()].extend(frames);
+        self.waiting = self.waiting.with(port);
     }
 
     /// Hands everything over; what a device doesn't take is dropped.

@@ -98,7 +98,7 @@ impl Fdb {
         buckets.filter_map(|bucket| bucket.find(key)).next()
     }
 
-    /// Ends all dynamic entries. They are gone for lookups that begin after this; sweeps remove them.
+    /// Ends all dynamic entries. They are gone for lookups of moments after this; sweeps remove them.
     pub fn flush_all(&self) {
         self.flush(Scope::Everything);
     }

@@ -1,7 +1,7 @@
 use super::flush::Flushes;
 use super::stripe::{Event, Held};
 use super::table::Slot;
-use super::{Fdb, Probe, Value};
+use super::{Fdb, Moment, Probe, Value};
 use pollux_net::PortId;
 
 /// What a source address was worth.
@@ -35,17 +35,16 @@ pub enum Refusal {
 const TRIES: usize = 4;
 
 impl Fdb {
-    /// Notes that the address was seen on `port` at `now` seconds. Writes nothing if it was seen there
+    /// Notes that the address was seen on `port` at this moment. Writes nothing if it was seen there
     /// within this second.
-    #[inline]
-    pub fn learn(&self, probe: &Probe, port: PortId, now: u32) -> Learned {
-        let fresh = Value::dynamic(probe.tag(), port, self.flushes.epoch(), now);
+    #[inline(always)]
+    pub fn learn(&self, probe: &Probe, port: PortId, moment: Moment) -> Learned {
         if let Some(slot) = self.table.primary(probe).find_primary(probe)
-            && slot.value() == fresh
+            && slot.value() == moment.fresh(probe.tag(), port)
         {
             return Learned::Known;
         }
-        self.learn_everywhere(probe, port, now)
+        self.learn_everywhere(probe, port, moment.now())
     }
 
     /// What isn't in its primary bucket, or not as it should be, or not there at all.

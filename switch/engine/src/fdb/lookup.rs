@@ -1,31 +1,25 @@
 use super::sync::Ordering;
-use super::value::Value;
-use super::{Fdb, Probe};
+use super::{Fdb, Moment, Probe};
 use pollux_net::PortId;
 
 /// How often a lookup looks again because entries were being displaced. A displacement takes
 /// microseconds and needs a nearly full pair of buckets; this many in one lookup's time don't happen.
 const TRIES: usize = 8;
 
-/// Any port does where ports aren't compared.
-const NO_PORT: PortId = PortId::from_low_bits(0);
-
 impl Fdb {
     /// The port the address was last seen on, or is configured for; `None` if it is unknown, older than
-    /// the ageing time, or flushed. `now` in seconds.
-    #[inline]
-    pub fn lookup(&self, probe: &Probe, now: u32) -> Option<PortId> {
-        let epoch = self.flushes.epoch();
+    /// the ageing time, or flushed.
+    #[inline(always)]
+    pub fn lookup(&self, probe: &Probe, moment: Moment) -> Option<PortId> {
         if let Some(slot) = self.table.primary(probe).find_primary(probe) {
             let value = slot.value();
             // Most stations that are sent to have sent within this second: then one comparison says it all.
-            let usual = value.is_of_moment(Value::dynamic(probe.tag(), NO_PORT, epoch, now))
-                || value.is_dynamic_of(probe.tag(), epoch) && value.age(now) < self.ageing();
+            let usual = moment.is_of(value, probe.tag()) || moment.spares(value, probe.tag());
             if usual && slot.holds(probe.key) {
                 return Some(value.port());
             }
         }
-        self.lookup_everywhere(probe, now)
+        self.lookup_everywhere(probe, moment.now())
     }
 
     /// What isn't in its primary bucket, static, older than the latest flush, or not there at all.

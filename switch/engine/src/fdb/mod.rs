@@ -60,6 +60,7 @@ mod flush;
 mod key;
 mod learn;
 mod lookup;
+mod moment;
 mod population;
 mod room;
 mod stripe;
@@ -73,6 +74,7 @@ mod tests;
 pub use control::{FdbEntry, FdbFull, Swept};
 pub use key::{FdbKey, Probe};
 pub use learn::{Learned, Refusal};
+pub use moment::Moment;
 
 use flush::Flushes;
 use population::Population;

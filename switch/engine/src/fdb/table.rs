@@ -17,15 +17,32 @@ type Words = [AtomicU64; 2 * SLOTS];
 const _: () = assert!(cfg!(loom) || size_of::<Words>() == 64, "a bucket is a cache line");
 
 #[cfg(not(loom))]
-type Storage = pollux_cpu::ZeroedSlice<Words>;
+type Storage = pollux_cpu::ZeroedTable<Words>;
+#[cfg(loom)]
+type Storage = LoomTable;
+
 /// loom's atomics aren't made of zeros.
 #[cfg(loom)]
-type Storage = Vec<Words>;
+struct LoomTable(Vec<Words>);
+
+#[cfg(loom)]
+impl LoomTable {
+    fn new(buckets: usize) -> Self {
+        Self((0..buckets).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect())
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn at(&self, number: u64) -> &Words {
+        &self.0[number as usize % self.0.len()]
+    }
+}
 
 /// The buckets and the choice of two of them for every key.
 pub(super) struct Table {
     hasher: Hasher,
-    mask: u64,
     buckets: Storage,
 }
 
@@ -35,11 +52,7 @@ impl Table {
     /// If `buckets` is no power of two or more than [`MAX_BUCKETS`].
     pub(super) fn new(buckets: usize, seed: u64) -> Self {
         assert!(buckets.is_power_of_two() && buckets <= MAX_BUCKETS);
-        #[cfg(not(loom))]
-        let storage = Storage::new(buckets);
-        #[cfg(loom)]
-        let storage = (0..buckets).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect();
-        Self { hasher: Hasher::new(seed), mask: buckets as u64 - 1, buckets: storage }
+        Self { hasher: Hasher::new(seed), buckets: Storage::new(buckets) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -69,7 +82,7 @@ impl Table {
     /// The bucket of this number, modulo their number.
     #[inline(always)]
     pub(super) fn bucket(&self, number: u64) -> Bucket<'_> {
-        Bucket(&self.buckets[(number & self.mask) as usize])
+        Bucket(self.buckets.at(number))
     }
 }
 

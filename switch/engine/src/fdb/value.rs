@@ -104,6 +104,12 @@ impl Value {
         (now.wrapping_sub(self.0 as u32) << UNUSED) as i32 >> UNUSED
     }
 
+    /// The same with these in place of tag 0 and port 0.
+    #[inline(always)]
+    pub(super) const fn with_tag_and_port(self, tag: u16, port: PortId) -> Self {
+        Self(self.0 | (tag as u64) << TAG_SHIFT | (port.index() as u64) << PORT_SHIFT)
+    }
+
     /// The same with another epoch.
     pub(super) const fn with_epoch(self, epoch: u16) -> Self {
         Self(self.0 & !EPOCH_MASK | (epoch as u64) << EPOCH_SHIFT)

@@ -55,7 +55,7 @@ pub(crate) struct Bench {
     pub(crate) now_seconds: u32,
     snapshot: Snapshot,
     stats: WorkerStats,
-    batches: [Batch<Vec<u8>>; 2],
+    batch: Batch<Vec<u8>>,
     outbox: Outbox<Vec<u8>>,
     ports: usize,
 }
@@ -78,7 +78,7 @@ impl Bench {
             now_seconds: START_SECONDS,
             snapshot: Snapshot::new(ports),
             stats: WorkerStats::new(),
-            batches: [Batch::new(), Batch::new()],
+            batch: Batch::new(),
             outbox: Outbox::new(),
             ports: ports.len(),
         }
@@ -98,7 +98,7 @@ impl Bench {
             now_seconds: self.now_seconds,
             stats: &self.stats,
         };
-        while walk(&mut self.batches, &context, &mut self.outbox, &mut memory, &mut ()) > 0 {}
+        while walk(&mut self.batch, &context, &mut self.outbox, &mut memory, &mut ()) > 0 {}
         let mut drops = Vec::new();
         for (&(port, reason, after), (_, _, before)) in self.drops().iter().zip(before) {
             drops.extend(std::iter::repeat_n((port, reason), (after - before) as usize));
