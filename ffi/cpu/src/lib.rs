@@ -2,7 +2,7 @@
 
 mod zeroed;
 
-pub use zeroed::{Zeroable, ZeroedSlice, ZeroedTable};
+pub use zeroed::{TableView, Zeroable, ZeroedSlice, ZeroedTable};
 
 /// Asks the processor to bring the cache line of `place` close, for reading soon. A hint: it never
 /// faults, and does nothing on processors other than x86-64.

@@ -96,9 +96,36 @@ impl<T: Zeroable> ZeroedTable<T> {
     /// The element of this number, modulo their number.
     #[inline(always)]
     pub fn at(&self, number: u64) -> &T {
-        let mask = self.0.len - 1;
-        // SAFETY: the length is a power of two, as `new` made sure and nothing changes, so what the mask
-        // leaves of any number is less than it.
+        self.view().at(number)
+    }
+
+    /// The elements, for a loop that keeps in registers where they are.
+    #[inline(always)]
+    pub fn view(&self) -> TableView<'_, T> {
+        TableView(&self.0)
+    }
+}
+
+/// A borrowed [`ZeroedTable`].
+#[derive(Debug)]
+pub struct TableView<'a, T>(&'a [T]);
+
+impl<T> Clone for TableView<'_, T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for TableView<'_, T> {}
+
+impl<'a, T> TableView<'a, T> {
+    /// The element of this number, modulo their number.
+    #[inline(always)]
+    pub fn at(self, number: u64) -> &'a T {
+        let mask = self.0.len() - 1;
+        // SAFETY: only a table gives out a view, of all its elements, and a table's length is a power of
+        // two; so what the mask leaves of any number is less than it.
         unsafe { self.0.get_unchecked(number as usize & mask) }
     }
 }

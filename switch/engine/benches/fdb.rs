@@ -58,22 +58,23 @@ impl Bench {
         let capacity = (self.addresses as usize).next_power_of_two().max(131_072);
         let fdb = Fdb::new(FdbOptions { capacity, ageing_seconds: 300, seed: 1 });
         for number in 0..self.addresses {
-            fdb.learn(&fdb.probe(key(number)), port(number), fdb.moment(NOW));
+            let at = fdb.at(NOW);
+            at.learn(&at.probe(key(number)), port(number));
         }
         let mut probes = [[Probe::default(); 2]; BURST];
         self.measure(|batch| {
+            let fdb = fdb.at(NOW);
             for (probes, &(source, destination)) in probes.iter_mut().zip(&batch.frames) {
                 *probes = [source, destination].map(|key| fdb.probe(key));
                 for probe in probes {
                     fdb.prefetch(probe);
                 }
             }
-            let moment = fdb.moment(NOW);
             for [source, _] in &probes {
-                black_box(fdb.learn(source, batch.ingress, moment));
+                black_box(fdb.learn(source, batch.ingress));
             }
             for [_, destination] in &probes {
-                black_box(fdb.lookup(destination, moment));
+                black_box(fdb.lookup(destination));
             }
         })
     }
@@ -133,7 +134,7 @@ fn newcomers(frames: usize) {
         let (start, clock) = (cycles(), Instant::now());
         let new = (first..first + count as u64)
             .filter(|&number| {
-                fdb.learn(&fdb.probe(key(number)), port(number), fdb.moment(NOW)) == Learned::New
+                fdb.at(NOW).learn(&fdb.at(NOW).probe(key(number)), port(number)) == Learned::New
             })
             .count();
         let per_frame = (cycles() - start) as f64 / count as f64;

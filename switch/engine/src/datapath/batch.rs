@@ -80,13 +80,14 @@ impl<F> Batch<F> {
     /// The frames with their lanes.
     #[inline(always)]
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&F, &mut Lane)> {
-        self.frames.iter().zip(&mut self.lanes)
+        let lanes = &mut self.lanes[..self.frames.len()];
+        self.frames.iter().zip(lanes)
     }
 
     /// Lanes of frames that are there, with their probes.
     #[inline(always)]
     pub(crate) fn lanes_mut(&mut self) -> impl Iterator<Item = (&mut Lane, &mut [Probe; 2])> {
         let count = self.frames.len();
-        self.lanes.iter_mut().zip(&mut self.probes).take(count)
+        self.lanes[..count].iter_mut().zip(&mut self.probes[..count])
     }
 }

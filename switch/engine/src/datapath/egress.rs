@@ -34,9 +34,9 @@ pub(super) fn egress<P: Platform>(
             }
             continue;
         };
-        let room = outbox.room(port, platform, context.stats);
-        let others = lanes.iter().take(room).position(|lane| lane.verdict != first.verdict);
-        let (run, rest) = lanes.split_at(others.unwrap_or(room.min(lanes.len())));
+        let most = outbox.room(port, platform, context.stats).min(lanes.len());
+        let end = lanes[..most].iter().position(|lane| lane.verdict != Verdict::Forward(port));
+        let (run, rest) = lanes.split_at(end.unwrap_or(most));
         lanes = rest;
         let table = context.snapshot.port(port);
         let ready = run.iter().zip(frames.by_ref()).filter_map(|(lane, mut frame)| {

@@ -7,9 +7,9 @@
 //! Drops nothing: a source that can't be learned is forwarded all the same.
 
 use super::batch::{Batch, Verdict};
-use crate::fdb::{Fdb, FdbKey, Moment};
+use crate::fdb::{FdbKey, Moment};
 
-pub(super) fn prepare<F>(batch: &mut Batch<F>, fdb: &Fdb) {
+pub(super) fn prepare<F>(batch: &mut Batch<F>, fdb: Moment<'_>) {
     for (lane, probes) in batch.lanes_mut() {
         *probes = [lane.source, lane.destination].map(|mac| fdb.probe(FdbKey::new(lane.vid, mac)));
         for probe in probes {
@@ -18,11 +18,11 @@ pub(super) fn prepare<F>(batch: &mut Batch<F>, fdb: &Fdb) {
     }
 }
 
-pub(super) fn learn<F>(batch: &mut Batch<F>, fdb: &Fdb, moment: Moment) {
+pub(super) fn learn<F>(batch: &mut Batch<F>, fdb: Moment<'_>) {
     let ingress = batch.ingress;
     for (lane, [source, _]) in batch.lanes_mut() {
         if lane.verdict == Verdict::Pending {
-            fdb.learn(source, ingress, moment);
+            fdb.learn(source, ingress);
         }
     }
 }

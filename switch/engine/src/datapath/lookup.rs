@@ -7,24 +7,18 @@
 use pollux_net::{PortId, PortSet};
 
 use super::batch::{Batch, Verdict};
-use crate::fdb::{Fdb, Moment};
+use crate::fdb::Moment;
 use crate::tables::Vlan;
 use crate::{Reason, Snapshot};
 
-pub(super) fn lookup<F>(
-    batch: &mut Batch<F>,
-    snapshot: &Snapshot,
-    fdb: &Fdb,
-    links: PortSet,
-    moment: Moment,
-) {
+pub(super) fn lookup<F>(batch: &mut Batch<F>, snapshot: &Snapshot, fdb: Moment<'_>, links: PortSet) {
     let ingress = batch.ingress;
     for (lane, [_, destination]) in batch.lanes_mut() {
         if lane.verdict != Verdict::Pending {
             continue;
         }
         let targets = flood_targets(snapshot.vlan(lane.vid), ingress, links);
-        let known = if lane.destination.is_multicast() { None } else { fdb.lookup(destination, moment) };
+        let known = if lane.destination.is_multicast() { None } else { fdb.lookup(destination) };
         lane.verdict = match known {
             Some(egress) if targets.contains(egress) => Verdict::Forward(egress),
             Some(egress) => Verdict::Drop(why_not(egress, ingress, snapshot.vlan(lane.vid))),

@@ -84,7 +84,7 @@ pub fn walk<P: Platform>(
     platform: &mut P,
     observer: &mut impl Observer,
 ) -> usize {
-    let Context { snapshot, fdb, links, stats, .. } = *context;
+    let Context { snapshot, links, stats, .. } = *context;
     let mut total = 0;
     for source in 0..platform.sources() {
         batch.ingress = platform.receive(source, &mut batch.frames);
@@ -93,7 +93,7 @@ pub fn walk<P: Platform>(
             continue;
         }
         total += frames;
-        let moment = fdb.moment(context.now_seconds);
+        let fdb = context.fdb.at(context.now_seconds);
         observer.passed(Stage::Rx, frames);
         parse::parse(batch, snapshot, stats);
         observer.passed(Stage::Parse, frames);
@@ -101,9 +101,9 @@ pub fn walk<P: Platform>(
         observer.passed(Stage::Classify, frames);
         learn::prepare(batch, fdb);
         observer.passed(Stage::Prepare, frames);
-        learn::learn(batch, fdb, moment);
+        learn::learn(batch, fdb);
         observer.passed(Stage::Learn, frames);
-        lookup::lookup(batch, snapshot, fdb, links, moment);
+        lookup::lookup(batch, snapshot, fdb, links);
         observer.passed(Stage::Lookup, frames);
         egress::egress(batch, context, outbox, platform);
         observer.passed(Stage::Egress, frames);

@@ -34,19 +34,21 @@ pub enum Refusal {
 /// How often a change is tried again that another thread's change of the same entry beat.
 const TRIES: usize = 4;
 
-impl Fdb {
+impl Moment<'_> {
     /// Notes that the address was seen on `port` at this moment. Writes nothing if it was seen there
     /// within this second.
     #[inline(always)]
-    pub fn learn(&self, probe: &Probe, port: PortId, moment: Moment) -> Learned {
-        if let Some(slot) = self.table.primary(probe).find_primary(probe)
-            && slot.value() == moment.fresh(probe.tag(), port)
+    pub fn learn(&self, probe: &Probe, port: PortId) -> Learned {
+        if let Some(slot) = self.primaries.of(probe).find_primary(probe)
+            && slot.value() == self.fresh(probe.tag(), port)
         {
             return Learned::Known;
         }
-        self.learn_everywhere(probe, port, moment.now())
+        self.fdb.learn_everywhere(probe, port, self.now)
     }
+}
 
+impl Fdb {
     /// What isn't in its primary bucket, or not as it should be, or not there at all.
     #[inline(never)]
     fn learn_everywhere(&self, probe: &Probe, port: PortId, now: u32) -> Learned {

@@ -6,22 +6,24 @@ use pollux_net::PortId;
 /// microseconds and needs a nearly full pair of buckets; this many in one lookup's time don't happen.
 const TRIES: usize = 8;
 
-impl Fdb {
+impl Moment<'_> {
     /// The port the address was last seen on, or is configured for; `None` if it is unknown, older than
     /// the ageing time, or flushed.
     #[inline(always)]
-    pub fn lookup(&self, probe: &Probe, moment: Moment) -> Option<PortId> {
-        if let Some(slot) = self.table.primary(probe).find_primary(probe) {
+    pub fn lookup(&self, probe: &Probe) -> Option<PortId> {
+        if let Some(slot) = self.primaries.of(probe).find_primary(probe) {
             let value = slot.value();
             // Most stations that are sent to have sent within this second: then one comparison says it all.
-            let usual = moment.is_of(value, probe.tag()) || moment.spares(value, probe.tag());
+            let usual = self.is_of(value, probe.tag()) || self.spares(value, probe.tag());
             if usual && slot.holds(probe.key) {
                 return Some(value.port());
             }
         }
-        self.lookup_everywhere(probe, moment.now())
+        self.fdb.lookup_everywhere(probe, self.now)
     }
+}
 
+impl Fdb {
     /// What isn't in its primary bucket, static, older than the latest flush, or not there at all.
     #[inline(never)]
     fn lookup_everywhere(&self, probe: &Probe, now: u32) -> Option<PortId> {

@@ -193,16 +193,9 @@ impl Fdb {
         fdb
     }
 
-    /// Hashes a key, once for all that follows.
     #[inline(always)]
-    pub fn probe(&self, key: FdbKey) -> Probe {
+    fn probe(&self, key: FdbKey) -> Probe {
         self.table.probe(key)
-    }
-
-    /// Has the key's bucket brought close. Worth it a few dozen cycles or more before it is used.
-    #[inline(always)]
-    pub fn prefetch(&self, probe: &Probe) {
-        self.table.primary(probe).prefetch();
     }
 
     #[inline(always)]

@@ -1,12 +1,15 @@
-use super::Fdb;
+use super::table::Primaries;
 use super::value::Value;
+use super::{Fdb, FdbKey, Probe};
 use pollux_net::PortId;
 
-/// What a burst of frames is learned and looked up by: the time, and the latest flush. Read once a burst:
-/// a flush that comes meanwhile takes effect with the next.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    now: u32,
+/// The table as a burst of frames sees it: the time, and the latest flush, are read once, and a flush that
+/// comes meanwhile takes effect with the next burst.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    pub(super) fdb: &'a Fdb,
+    pub(super) primaries: Primaries<'a>,
+    pub(super) now: u32,
     ageing: i32,
     epoch: u16,
     /// A value learned now, but for tag and port.
@@ -16,11 +19,33 @@ pub struct Moment {
 /// Any port does where ports aren't compared.
 const NO_PORT: PortId = PortId::from_low_bits(0);
 
-impl Moment {
-    /// Whole seconds, as [`Fdb::moment`] was given.
+impl Fdb {
+    /// The table at `now` seconds.
     #[inline(always)]
-    pub fn now(&self) -> u32 {
-        self.now
+    pub fn at(&self, now: u32) -> Moment<'_> {
+        let epoch = self.flushes.epoch();
+        Moment {
+            fdb: self,
+            primaries: self.table.primaries(),
+            now,
+            ageing: self.ageing(),
+            epoch,
+            fresh: Value::dynamic(0, NO_PORT, epoch, now),
+        }
+    }
+}
+
+impl Moment<'_> {
+    /// Hashes a key, once for all that follows.
+    #[inline(always)]
+    pub fn probe(&self, key: FdbKey) -> Probe {
+        self.fdb.probe(key)
+    }
+
+    /// Has the key's bucket brought close. Worth it a few dozen cycles or more before it is used.
+    #[inline(always)]
+    pub fn prefetch(&self, probe: &Probe) {
+        self.primaries.of(probe).prefetch();
     }
 
     /// What is learned now.
@@ -40,14 +65,5 @@ impl Moment {
     #[inline(always)]
     pub(super) fn spares(&self, value: Value, tag: u16) -> bool {
         value.is_dynamic_of(tag, self.epoch) && value.age(self.now) < self.ageing
-    }
-}
-
-impl Fdb {
-    /// Now, `now` in seconds.
-    #[inline(always)]
-    pub fn moment(&self, now: u32) -> Moment {
-        let epoch = self.flushes.epoch();
-        Moment { now, ageing: self.ageing(), epoch, fresh: Value::dynamic(0, NO_PORT, epoch, now) }
     }
 }

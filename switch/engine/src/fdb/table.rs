@@ -18,8 +18,12 @@ const _: () = assert!(cfg!(loom) || size_of::<Words>() == 64, "a bucket is a cac
 
 #[cfg(not(loom))]
 type Storage = pollux_cpu::ZeroedTable<Words>;
+#[cfg(not(loom))]
+type View<'a> = pollux_cpu::TableView<'a, Words>;
 #[cfg(loom)]
 type Storage = LoomTable;
+#[cfg(loom)]
+type View<'a> = &'a LoomTable;
 
 /// loom's atomics aren't made of zeros.
 #[cfg(loom)]
@@ -37,6 +41,10 @@ impl LoomTable {
 
     fn at(&self, number: u64) -> &Words {
         &self.0[number as usize % self.0.len()]
+    }
+
+    fn view(&self) -> &Self {
+        self
     }
 }
 
@@ -64,12 +72,16 @@ impl Table {
         self.hasher.probe(key)
     }
 
-    #[inline(always)]
     pub(super) fn primary(&self, probe: &Probe) -> Bucket<'_> {
         self.bucket(probe.primary())
     }
 
+    /// Every key's primary bucket.
     #[inline(always)]
+    pub(super) fn primaries(&self) -> Primaries<'_> {
+        Primaries(self.buckets.view())
+    }
+
     pub(super) fn secondary(&self, probe: &Probe) -> Bucket<'_> {
         self.bucket(probe.secondary())
     }
@@ -80,9 +92,19 @@ impl Table {
     }
 
     /// The bucket of this number, modulo their number.
-    #[inline(always)]
     pub(super) fn bucket(&self, number: u64) -> Bucket<'_> {
         Bucket(self.buckets.at(number))
+    }
+}
+
+/// Where most keys are, to look for many in.
+#[derive(Clone, Copy)]
+pub(super) struct Primaries<'a>(View<'a>);
+
+impl<'a> Primaries<'a> {
+    #[inline(always)]
+    pub(super) fn of(self, probe: &Probe) -> Bucket<'a> {
+        Bucket(self.0.at(probe.primary()))
     }
 }
 

@@ -19,11 +19,11 @@ fn port(number: usize) -> PortId {
 }
 
 fn learn(fdb: &Fdb, key: FdbKey, on: usize, now: u32) -> Learned {
-    fdb.learn(&fdb.probe(key), port(on), fdb.moment(now))
+    fdb.at(now).learn(&fdb.probe(key), port(on))
 }
 
 fn lookup(fdb: &Fdb, key: FdbKey, now: u32) -> Option<usize> {
-    fdb.lookup(&fdb.probe(key), fdb.moment(now)).map(PortId::index)
+    fdb.at(now).lookup(&fdb.probe(key)).map(PortId::index)
 }
 
 /// What must hold while nobody is at work, and nothing dead is left: no key twice, and all counts as the
