@@ -118,15 +118,18 @@ fn send<P: Platform>(
 /// Leaves the frame as the port sends it, or says why the port doesn't.
 #[inline(always)]
 fn rewrite<F: Frame>(frame: &mut F, lane: &Lane, tagged: bool, table: &PortTable) -> Result<(), Reason> {
-    let done = if tagged {
-        tag(frame, lane)
-    } else if table.plain_untagged && lane.outer.is_none() {
-        Ok(())
+    let rewritten = match lane.outer {
+        _ if tagged => tag(frame, lane),
+        Some(_) => done(frame.pop_tag()),
+        None => Ok(()),
+    };
+    let ready = if tagged || table.plain_untagged {
+        rewritten
     } else {
-        untag(frame, lane, table)
+        rewritten.and_then(|()| untagged_specially(frame, lane, table))
     };
     let fits = if frame.len() <= table.max_len { Ok(()) } else { Err(Reason::MtuExceeded) };
-    done.and(fits)
+    ready.and(fits)
 }
 
 /// Leaves the frame with `lane.tag` as its outer tag.
@@ -139,15 +142,10 @@ fn tag<F: Frame>(frame: &mut F, lane: &Lane) -> Result<(), Reason> {
     }
 }
 
-/// Leaves the frame without its outer tag, or with a priority tag where the port wants one.
+/// Refuses what a tunnel doesn't pass, and gives a frame without a tag a priority tag where the port wants
+/// one.
 #[inline(never)]
-fn untag<F: Frame>(frame: &mut F, lane: &Lane, table: &PortTable) -> Result<(), Reason> {
-    if lane.outer.is_some() {
-        done(frame.pop_tag())?;
-    }
-    if table.plain_untagged {
-        return Ok(());
-    }
+fn untagged_specially<F: Frame>(frame: &mut F, lane: &Lane, table: &PortTable) -> Result<(), Reason> {
     let inner = outer_tag(frame.head());
     if let Some(vids) = &table.customer_vids
         && !vids.contains(inner.map_or(0, |tag| tag.tci.vid_bits()))
