@@ -67,19 +67,18 @@ pub struct PeersArgs {
     /// The scenes to measure
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Scene::InProcess, Scene::Vhost])]
     scenes: Vec<Scene>,
-    /// The systems to measure
+    /// The systems to measure; with tags and with two workers only in process
     #[arg(long, value_enum, value_delimiter = ',',
-          default_values_t = [System::Pollux, System::TestpmdIo, System::TestpmdMac, System::Ovs])]
+          default_values_t = System::ALL)]
     systems: Vec<System>,
-    /// Pairs of stations that talk, a load each
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 1000, 10_000, 100_000],
-          value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pairs: Vec<u32>,
+    /// Pairs of stations that talk, a load each; default: 1, 1,000 and 10,000, and in process 100,000
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pairs: Option<Vec<u32>>,
     /// Rounds; the systems take turns in each
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Seconds that each system is measured for in a round
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value_t = 2.0)]
     seconds: f64,
     /// How often a round is repeated when others ran on its CPUs
     #[arg(long, default_value_t = 3)]
@@ -199,7 +198,9 @@ fn measure(
     let mut samples = Vec::new();
     let captures_folder = folder()?;
     for &scene in &args.scenes {
-        for &pairs in &args.pairs {
+        let systems: Vec<_> =
+            args.systems.iter().copied().filter(|system| system.takes_part(scene)).collect();
+        for &pairs in args.pairs.as_deref().unwrap_or(scene.usual_pairs()) {
             let load = Load::new(pairs, args.seed);
             let plain = capture::write(&load, captures_folder.path(), false)?;
             let tagged = capture::write(&load, captures_folder.path(), true)?;
@@ -213,8 +214,8 @@ fn measure(
                     near: u64::MAX,
                 };
                 // Nobody is always the first.
-                let first = (number - 1) as usize % args.systems.len();
-                for &system in args.systems.iter().cycle().skip(first).take(args.systems.len()) {
+                let first = (number - 1) as usize % systems.len().max(1);
+                for &system in systems.iter().cycle().skip(first).take(systems.len()) {
                     let mut measure_once = || -> Result<Sample> {
                         if let Some(near) = near.as_mut().filter(|_| scene == Scene::Vhost) {
                             near.wait()?;

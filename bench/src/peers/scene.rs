@@ -29,6 +29,15 @@ impl Scene {
             Self::Vhost => "vhost",
         }
     }
+
+    /// The loads to measure if none are named. Between vhost-user ports the frames of 100,000 pairs would
+    /// leave the caches of the CPU that sends them, and it would be measured and not the switch.
+    pub(super) fn usual_pairs(self) -> &'static [u32] {
+        match self {
+            Self::InProcess => &[1, 1000, 10_000, 100_000],
+            Self::Vhost => &[1, 1000, 10_000],
+        }
+    }
 }
 
 /// Who is measured.
@@ -50,6 +59,24 @@ pub(super) enum System {
 }
 
 impl System {
+    pub(super) const ALL: [Self; 6] = [
+        Self::Pollux,
+        Self::PolluxTags,
+        Self::PolluxTwoWorkers,
+        Self::TestpmdIo,
+        Self::TestpmdMac,
+        Self::Ovs,
+    ];
+
+    /// Whether the scene has a place for it: a load without tags none for a trunk, and two CPUs of which
+    /// one sends none for a second worker.
+    pub(super) fn takes_part(self, scene: Scene) -> bool {
+        match self {
+            Self::PolluxTags | Self::PolluxTwoWorkers => scene == Scene::InProcess,
+            Self::Pollux | Self::TestpmdIo | Self::TestpmdMac | Self::Ovs => true,
+        }
+    }
+
     /// The CPUs that poll for it.
     pub(super) fn polling_cpus(self, cpus: Cpus) -> Vec<usize> {
         match self {
