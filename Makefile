@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
-POLLUX := target/release/pollux
+POLLUX := $(or $(CARGO_TARGET_DIR),target)/release/pollux
 
 .PHONY: help demo test vectors release fmt lint doc loom sanitize bench-micro bench-peers test-nic clean
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-use rustix::thread::{CpuSet, sched_setaffinity};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
 use crate::{BenchError, Result};
 
@@ -100,10 +101,10 @@ impl Drop for Distance {
 }
 
 /// Keeps the calling thread to one processor.
-pub(crate) fn pin_to(cpu: usize) -> rustix::io::Result<()> {
+pub(crate) fn pin_to(cpu: usize) -> nix::Result<()> {
     let mut set = CpuSet::new();
-    set.set(cpu);
-    sched_setaffinity(None, &set)
+    set.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(0), &set)
 }
 
 #[cfg(test)]
@@ -120,6 +121,6 @@ mod tests {
 
     #[test]
     fn a_processor_that_isnt_there_has_no_distance() {
-        assert_eq!(Distance::to(CpuSet::MAX_CPU - 1).unwrap().measure(), None);
+        assert_eq!(Distance::to(CpuSet::count() - 1).unwrap().measure(), None);
     }
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::thread::{CpuSet, sched_getaffinity};
+use nix::sched::sched_getaffinity;
+use nix::unistd::Pid;
 
 use super::process::output;
 use crate::distance;
@@ -18,7 +19,7 @@ pub(super) fn stay_on(cpu: usize) -> Result<()> {
 
 /// Whether this thread may run on a processor.
 pub(super) fn is_there(cpu: usize) -> bool {
-    cpu < CpuSet::MAX_CPU && sched_getaffinity(None).is_ok_and(|set| set.is_set(cpu))
+    sched_getaffinity(Pid::from_raw(0)).and_then(|set| set.is_set(cpu)).unwrap_or(false)
 }
 
 /// Time stamp counter's cycles a second.

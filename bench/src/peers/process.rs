@@ -8,7 +8,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::interrupt::{self, TICK};
 use crate::{BenchError, Result};
@@ -117,7 +118,7 @@ impl Process {
 
     /// Sends SIGTERM.
     pub(super) fn terminate(&self) {
-        self.signal(Signal::TERM);
+        self.signal(Signal::SIGTERM);
     }
 
     /// Waits for its end, after it was asked for; what it wrote is left to read with `rest`. Whoever
@@ -129,7 +130,7 @@ impl Process {
             Some(status) if status.success() => Ok(()),
             Some(status) => Err(self.failure(format!("ended with {status}"))),
             None => {
-                self.signal(Signal::KILL);
+                self.signal(Signal::SIGKILL);
                 Err(self.failure(format!("didn't end within {} s, and was killed", PATIENCE.as_secs())))
             }
         }
@@ -142,10 +143,9 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let Some(pid) = pid {
+        if let Ok(pid) = self.child.id().try_into() {
             // It fails only if the process has ended.
-            let _ = kill_process(pid, signal);
+            let _ = kill(Pid::from_raw(pid), signal);
         }
     }
 
@@ -168,7 +168,7 @@ impl Drop for Process {
         self.input = None;
         self.terminate();
         if self.wait_until(Instant::now() + Duration::from_secs(3)).is_none() {
-            self.signal(Signal::KILL);
+            self.signal(Signal::SIGKILL);
         }
         let _ = self.child.wait();
     }
