@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use pollux_net::Mac;
+use serde::Serialize;
 
 /// Octets of a frame of 64 without its check sequence.
 pub(crate) const FRAME_LEN: usize = 60;
@@ -18,9 +19,37 @@ const MARK_OCTETS: [u8; 4] = *b"PLXb";
 
 const _: () = assert!(DIRECTION < FRAME_LEN, "the smallest frame holds what is checked");
 
+/// What is behind the addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Payload {
+    /// IPv4 and UDP: a flow of its own for each pair, as peers that hash IP addresses for their caches like it
+    Udp,
+    /// No IP: the EtherType for experiments (IEEE 802, 0x88B5), so that a flow is a pair of addresses
+    Plain,
+}
+
+impl Payload {
+    /// As the command line has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Plain => "plain",
+        }
+    }
+
+    fn ethertype(self) -> u16 {
+        match self {
+            Self::Udp => 0x0800,
+            Self::Plain => 0x88b5,
+        }
+    }
+}
+
 /// Pairs of stations, one of each behind either port.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
+    payload: Payload,
     pairs: Vec<(Mac, Mac)>,
     /// The pair of each stream, for the two directions. They differ, so that a frame isn't followed by
     /// its answer, which would find everything that it needs in the cache.
@@ -40,7 +69,7 @@ pub(crate) struct Label {
 
 impl Load {
     /// Random stations; the same for the same seed.
-    pub(crate) fn new(pairs: u32, seed: u64) -> Self {
+    pub(crate) fn new(pairs: u32, seed: u64, payload: Payload) -> Self {
         let mut random = Random(seed);
         let mut seen = HashSet::new();
         let mut station = || {
@@ -63,7 +92,7 @@ impl Load {
             order
         };
         let order = [shuffled(), shuffled()];
-        Self { pairs, order }
+        Self { payload, pairs, order }
     }
 
     /// Streams of each direction.
@@ -72,8 +101,7 @@ impl Load {
     }
 
     /// The frames of one direction in the order in which they are sent, as they are but for their
-    /// sequence numbers. They are IPv4 and UDP, as a peer that hashes addresses for its caches would
-    /// be at a loss with frames that have none.
+    /// sequence numbers.
     pub(crate) fn frames(&self, direction: u8) -> impl ExactSizeIterator<Item = [u8; FRAME_LEN]> + '_ {
         let order = self.order[usize::from(direction % 2)].iter();
         order
@@ -94,7 +122,7 @@ impl Load {
         let mut put = |at: usize, octets: &[u8]| frame[at..at + octets.len()].copy_from_slice(octets);
         put(0, &to.octets());
         put(6, &from.octets());
-        put(12, &[0x08, 0x00]);
+        put(12, &self.payload.ethertype().to_be_bytes());
         let mut header =
             [0x45, 0, 0, (FRAME_LEN - 14) as u8, 0, 0, 0, 0, 64, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         header[12..16].copy_from_slice(&from_ip);
@@ -157,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_ports_sources_are_the_others_destinations() {
-        let load = Load::new(1000, 7);
+        let load = Load::new(1000, 7, Payload::Plain);
         let addresses = |direction, at: usize| -> HashSet<Vec<u8>> {
             load.frames(direction).map(|frame| frame[at..at + 6].to_vec()).collect()
         };
@@ -170,7 +198,7 @@ mod tests {
 
     #[test]
     fn frames_carry_their_labels_and_a_right_header() {
-        let load = Load::new(3, 1);
+        let load = Load::new(3, 1, Payload::Udp);
         for (stream, mut frame) in load.frames(1).enumerate() {
             set_sequence(&mut frame, u64::MAX - 5);
             let expected = Label { direction: 1, stream: stream as u32, sequence: u64::MAX - 5 };
@@ -184,7 +212,7 @@ mod tests {
 
     #[test]
     fn seeds_repeat() {
-        let octets = |seed| Load::new(20, seed).frames(0).collect::<Vec<_>>();
+        let octets = |seed| Load::new(20, seed, Payload::Udp).frames(0).collect::<Vec<_>>();
         assert_eq!(octets(5), octets(5));
         assert_ne!(octets(5), octets(6));
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use dpdk::{Device, Eal, EalOptions, Mempool, PoolOptions};
 
 use crate::distance::Distance;
-use crate::load::Load;
+use crate::load::{Load, Payload};
 use crate::{BenchError, Result};
 use front_end::FrontEnd;
 pub(crate) use report::{Faults, Report, Slice};
@@ -49,6 +49,9 @@ pub struct GeneratorArgs {
     /// What the stations are drawn from
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// What is behind the addresses
+    #[arg(long, value_enum, default_value = "udp")]
+    payload: Payload,
     /// Takes ordinary memory instead of hugepages
     #[arg(long)]
     no_huge: bool,
@@ -78,7 +81,7 @@ pub(crate) fn run(args: &GeneratorArgs) -> Result<()> {
     let [left, right] = &args.sockets[..] else {
         return Err(BenchError::Input("name two sockets, each with --socket".to_owned()));
     };
-    let load = Load::new(args.pairs, args.seed);
+    let load = Load::new(args.pairs, args.seed, args.payload);
     let eal = Eal::init(&EalOptions {
         file_prefix: format!("pollux-load-{}", std::process::id()),
         // Ordinary memory can be shared with the back end only if it is a file's.

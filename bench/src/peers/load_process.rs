@@ -8,12 +8,14 @@ use super::process::Process;
 use super::scene::Stage;
 use super::switch::keep_runtime_files;
 use crate::generator::{MEASURING, Report};
+use crate::load::Payload;
 use crate::{BenchError, Result};
 
 /// How the load is to be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) seed: u64,
+    pub(super) payload: Payload,
     pub(super) queue_size: u16,
     pub(super) warm_up: Duration,
     pub(super) window: Duration,
@@ -47,6 +49,7 @@ impl LoadProcess {
             option("--front-end", stage.front_end.to_owned());
             option("--pairs", stage.pairs.to_string());
             option("--seed", plan.seed.to_string());
+            option("--payload", plan.payload.name().to_owned());
             option("--queue-size", plan.queue_size.to_string());
             option("--warm-up", plan.warm_up.as_secs_f64().to_string());
             option("--seconds", plan.window.as_secs_f64().to_string());

@@ -28,6 +28,7 @@ pub(super) fn measure(
 ) -> Result<Sample> {
     let plan = Plan {
         seed: round.seed,
+        payload: round.payload,
         queue_size: round.queue_size,
         warm_up,
         window: round.window,

@@ -4,7 +4,7 @@
 //!
 //! A switch has one worker, on a CPU of its own; everything else, the load included, shares another.
 //! Pairs of random stations talk both ways, in 64-byte UDP frames, so that peers which hash IP
-//! addresses find some. In each round every system is started anew, warmed up, measured for a few
+//! addresses find some (`--payload plain`: none). In each round every system is started anew, warmed up, measured for a few
 //! seconds and stopped; rounds repeat, beginning with another system each time, and ratios are taken
 //! within a round, so that what changes on the host from minute to minute falls on all alike.
 //!
@@ -50,7 +50,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::load::Load;
+use crate::load::{Load, Payload};
 use crate::{BenchError, Result};
 use hugepages::Hugepages;
 use near::Near;
@@ -101,6 +101,9 @@ pub struct PeersArgs {
     /// Stations, and the order in which they talk, are drawn from this
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// What is behind the addresses
+    #[arg(long, value_enum, default_value = "udp")]
+    payload: Payload,
     /// Flows that Open vSwitch may cache; the default is its own, and just what 100,000 pairs need
     #[arg(long, default_value_t = 200_000)]
     ovs_flow_limit: u32,
@@ -151,6 +154,7 @@ pub(crate) fn run(args: &PeersArgs) -> Result<()> {
         rounds: args.rounds,
         window_seconds: args.seconds,
         seed: args.seed,
+        payload: args.payload,
         queue_size: args.queue_size,
         verdicts: targets::judge(&summaries),
         summaries,
@@ -201,13 +205,14 @@ fn measure(
         let systems: Vec<_> =
             args.systems.iter().copied().filter(|system| system.takes_part(scene)).collect();
         for &pairs in args.pairs.as_deref().unwrap_or(scene.usual_pairs()) {
-            let load = Load::new(pairs, args.seed);
+            let load = Load::new(pairs, args.seed, args.payload);
             let plain = capture::write(&load, captures_folder.path(), false)?;
             let tagged = capture::write(&load, captures_folder.path(), true)?;
             for number in 1..=args.rounds {
                 let mut round = Round {
                     number,
                     seed: args.seed,
+                    payload: args.payload,
                     queue_size: args.queue_size,
                     window: args.window(),
                     realtime: args.realtime,

@@ -10,6 +10,7 @@ use super::sample::Sample;
 use super::scene::Cpus;
 use super::summary::Summary;
 use super::targets::Verdict;
+use crate::load::Payload;
 use crate::{BenchError, Result};
 
 /// A run, whole.
@@ -24,6 +25,7 @@ pub(super) struct Run {
     pub(super) rounds: u32,
     pub(super) window_seconds: f64,
     pub(super) seed: u64,
+    pub(super) payload: Payload,
     pub(super) queue_size: u16,
     pub(super) summaries: Vec<Summary>,
     pub(super) verdicts: Vec<Verdict>,
@@ -34,11 +36,12 @@ impl Run {
     /// Everything, as text.
     pub(super) fn text(&self) -> String {
         let mut text = format!(
-            "{}, time stamp counter {:.3} GHz; {}\n64-byte frames, one switch core (CPU {}), everything else on \
+            "{}, time stamp counter {:.3} GHz; {}\n64-byte frames ({}), one switch core (CPU {}), everything else on \
              CPU {}; {} rounds of {} s\n",
             self.processor,
             self.tsc_hz / 1e9,
             self.versions.join("; "),
+            self.payload.name(),
             self.cpus.worker,
             self.cpus.house,
             self.rounds,

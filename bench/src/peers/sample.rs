@@ -10,6 +10,7 @@ use super::loaded;
 use super::scene::{Scene, Stage, System};
 use super::switch;
 use crate::generator::Report;
+use crate::load::Payload;
 use crate::{BenchError, Result};
 
 /// What a round of a system gave.
@@ -66,6 +67,7 @@ impl Sample {
 pub(super) struct Round {
     pub(super) number: u32,
     pub(super) seed: u64,
+    pub(super) payload: Payload,
     pub(super) queue_size: u16,
     pub(super) window: Duration,
     pub(super) realtime: bool,
