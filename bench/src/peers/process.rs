@@ -213,10 +213,12 @@ mod tests {
 
     #[test]
     fn lines_are_waited_for_and_the_rest_is_kept() {
-        let mut process = shell("echo one; read word; echo $word >&2; echo three");
+        let mut process = shell("echo one; read word; echo $word >&2; read word; echo three");
         process.wait_for("one", SOON, |line| (line == "one").then_some(())).unwrap();
         process.say("two").unwrap();
         process.wait_for("two", SOON, |line| (line == "two").then_some(())).unwrap();
+        // Only now: what goes through two pipes comes in either order.
+        process.say("more").unwrap();
         process.wait().unwrap();
         assert_eq!(process.rest(), ["three"]);
     }
