@@ -86,6 +86,20 @@ impl Platform for DpdkPlatform {
     }
 
     #[inline(always)]
+    fn expect_receive(&mut self, source: usize) {
+        self.sources[source].queue.prefetch();
+    }
+
+    #[inline(always)]
+    fn expect_transmit(&mut self, port: PortId) {
+        if let Sink::Vhost(vhost) = &self.sinks[port.index()]
+            && let Some(queue) = vhost.queue_for(self.worker)
+        {
+            queue.prefetch();
+        }
+    }
+
+    #[inline(always)]
     fn transmit(&mut self, port: PortId, frames: &mut ArrayVec<Mbuf, BURST>) {
         match &mut self.sinks[port.index()] {
             Sink::Own(queue) => {

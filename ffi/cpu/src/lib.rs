@@ -8,15 +8,21 @@ pub use zeroed::{TableView, Zeroable, ZeroedSlice, ZeroedTable};
 /// faults, and does nothing on processors other than x86-64.
 #[inline(always)]
 pub fn prefetch<T>(place: &T) {
+    prefetch_address(std::ptr::from_ref(place).addr());
+}
+
+/// As [`prefetch`], of an address that need not be mapped.
+#[inline(always)]
+pub fn prefetch_address(address: usize) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the instruction reads no memory architecturally and can't fault, whatever the address;
     // SSE, which has it, is part of every x86-64.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast());
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address));
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
+    let _ = address;
 }
 
 /// The time stamp counter: cycles at the processor's nominal rate since some start. Not ordered

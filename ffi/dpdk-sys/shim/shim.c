@@ -127,12 +127,19 @@ int shim_ports_matching(const char *devargs, uint16_t *ports, unsigned int max)
 	return (int)(n < max ? n : max);
 }
 
-uint16_t shim_vhost_ring_size(int vid, uint16_t index)
+int shim_vhost_ring_get(int vid, uint16_t index, struct shim_vhost_ring *ring)
 {
-	struct rte_vhost_vring ring;
+	struct rte_vhost_vring raw;
+	uint16_t used;
 
-	memset(&ring, 0, sizeof(ring));
-	return rte_vhost_get_vhost_vring(vid, index, &ring) == 0 ? ring.size : 0;
+	memset(&raw, 0, sizeof(raw));
+	if (rte_vhost_get_vhost_vring(vid, index, &raw) != 0 ||
+	    rte_vhost_get_vring_base(vid, index, &ring->position, &used) != 0)
+		return -1;
+	ring->descriptors = (uintptr_t)raw.desc;
+	ring->available = (uintptr_t)raw.avail;
+	ring->size = raw.size;
+	return 0;
 }
 
 static void (*log_write)(uint32_t level, const char *text, size_t len);

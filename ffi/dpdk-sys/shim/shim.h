@@ -146,8 +146,14 @@ int shim_tx_queue_setup(uint16_t port, uint16_t queue, uint16_t descriptors, uns
  * holds pointers into bus and class code that rte_dev.h and bus_driver.h share out differently since 22.11. */
 int shim_ports_matching(const char *devargs, uint16_t *ports, unsigned int max);
 
-/* The size of a virtqueue as the front end set it, 0 if there is none. */
-uint16_t shim_vhost_ring_size(int vid, uint16_t index);
+/* A virtqueue as the front end set it up: where in our memory, and the entry that comes next. */
+struct shim_vhost_ring {
+	uintptr_t descriptors;
+	uintptr_t available;
+	uint16_t size;
+	uint16_t position;
+};
+int shim_vhost_ring_get(int vid, uint16_t index, struct shim_vhost_ring *ring);
 
 /* A stream that hands every line to `write` (level, text without the line's end). */
 int shim_log_to(void (*write)(uint32_t level, const char *text, size_t len));

@@ -29,6 +29,7 @@ mod shared_tx;
 mod stats;
 mod thread;
 mod vhost;
+mod vhost_ring;
 mod vhost_state;
 
 pub use device::Device;

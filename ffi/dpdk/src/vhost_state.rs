@@ -5,17 +5,21 @@
 //! thread that makes and frees devices, and kept.
 
 use std::ffi::c_int;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use dpdk_sys as sys;
+
+use crate::port::Direction;
+use crate::vhost_ring::VhostRing;
 
 /// A pair of queues, as seen from our side.
 #[derive(Default)]
 struct QueuePair {
     rx_enabled: AtomicBool,
     tx_enabled: AtomicBool,
-    rx_ring: AtomicU16,
-    tx_ring: AtomicU16,
+    rx_ring: Arc<VhostRing>,
+    tx_ring: Arc<VhostRing>,
 }
 
 /// The VM on the other side.
@@ -56,8 +60,17 @@ impl VhostState {
     /// Sizes of the rings that we receive from and transmit on.
     pub(crate) fn rings(&self, queue: u16) -> Option<(u16, u16)> {
         let pair = self.queues.get(usize::from(queue))?;
-        let sizes = (pair.rx_ring.load(Ordering::Acquire), pair.tx_ring.load(Ordering::Acquire));
+        let sizes = (pair.rx_ring.size(), pair.tx_ring.size());
         Some(sizes).filter(|&sizes| sizes != (0, 0))
+    }
+
+    /// The ring that a queue of ours receives from or transmits on.
+    pub(crate) fn ring(&self, direction: Direction, queue: u16) -> Option<Arc<VhostRing>> {
+        let pair = self.queues.get(usize::from(queue))?;
+        Some(match direction {
+            Direction::Rx => pair.rx_ring.clone(),
+            Direction::Tx => pair.tx_ring.clone(),
+        })
     }
 
     /// A VM came before the port had queues to tell its number by; now it has.
@@ -78,8 +91,8 @@ impl VhostState {
         for pair in &self.queues {
             pair.rx_enabled.store(false, Ordering::Release);
             pair.tx_enabled.store(false, Ordering::Release);
-            pair.rx_ring.store(0, Ordering::Release);
-            pair.tx_ring.store(0, Ordering::Release);
+            pair.rx_ring.forget();
+            pair.tx_ring.forget();
         }
     }
 
@@ -112,12 +125,9 @@ impl VhostState {
             self.features.store(features, Ordering::Release);
         }
         for (pair, index) in self.queues.iter().zip((0..u16::MAX).step_by(2)) {
-            // SAFETY: takes any numbers, and answers 0 for rings that aren't there; the device can't be
-            // freed meanwhile. The VM names the rings: on its rx ring, of even index, we transmit.
-            let (tx, rx) =
-                unsafe { (sys::shim_vhost_ring_size(vid, index), sys::shim_vhost_ring_size(vid, index + 1)) };
-            pair.tx_ring.store(tx, Ordering::Release);
-            pair.rx_ring.store(rx, Ordering::Release);
+            // The VM names the rings: on its rx ring, of even index, we transmit.
+            pair.tx_ring.note(vid, index);
+            pair.rx_ring.note(vid, index + 1);
         }
     }
 }

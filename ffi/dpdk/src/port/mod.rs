@@ -18,6 +18,7 @@ use crate::events::Subscription;
 use crate::plan::{Plan, PortConfig};
 use crate::queue::{RxQueue, TxQueue};
 use crate::vhost::{self, Vhost};
+use crate::vhost_ring::VhostRing;
 use crate::{Eal, Mempool};
 
 /// The state of a [`Port`] that moves no frames.
@@ -86,6 +87,11 @@ impl Inner {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The VM's ring behind a queue, where the port is a VM's.
+    pub(crate) fn vhost_ring(&self, direction: Direction, queue: u16) -> Option<Arc<VhostRing>> {
+        self.events.as_ref()?.events().vhost()?.ring(direction, queue)
     }
 
     pub(crate) fn queue_returned(&self, direction: Direction, queue: u16) {

@@ -86,12 +86,14 @@ pub fn walk<P: Platform>(
 ) -> usize {
     let Context { snapshot, links, stats, .. } = *context;
     let mut total = 0;
-    for source in 0..platform.sources() {
+    let sources = platform.sources();
+    for source in 0..sources {
         batch.ingress = platform.receive(source, &mut batch.frames);
         let frames = batch.frames.len();
         if frames == 0 {
             continue;
         }
+        platform.expect_receive(if source + 1 < sources { source + 1 } else { 0 });
         total += frames;
         let fdb = context.fdb.at(context.now_seconds);
         observer.passed(Stage::Rx, frames);

@@ -39,6 +39,9 @@ impl<F> Outbox<F> {
         platform: &mut P,
         stats: &WorkerStats,
     ) -> usize {
+        if !self.waiting.contains(port) {
+            platform.expect_transmit(port);
+        }
         let frames = &mut self.ports[port.index()];
         if frames.is_full() {
             tx::transmit(port, frames, platform, stats);

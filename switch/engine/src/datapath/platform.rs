@@ -15,6 +15,14 @@ pub trait Platform {
     /// which port they came from. Never waits.
     fn receive(&mut self, source: usize, burst: &mut ArrayVec<Self::Frame, BURST>) -> PortId;
 
+    /// Told that receive queue `source` is read next, a while before it is.
+    #[inline(always)]
+    fn expect_receive(&mut self, _source: usize) {}
+
+    /// Told that frames for `port` gather, a while before they are sent.
+    #[inline(always)]
+    fn expect_transmit(&mut self, _port: PortId) {}
+
     /// Takes from the front of `frames` what `port` can send now; the rest stays, in order. Never
     /// waits.
     fn transmit(&mut self, port: PortId, frames: &mut ArrayVec<Self::Frame, BURST>);
