@@ -1,11 +1,13 @@
 //! Pollux: a poll-mode Ethernet switch.
 //!
-//! [`control`] starts, watches and stops a switch; its workers take frames through
-//! [`pollux_engine`]'s data path over DPDK devices; [`cli`] is what a person types; [`demo`]
-//! shows it at work.
+//! [`control`] starts, watches, changes and stops a switch; its workers take frames through
+//! [`pollux_engine`]'s data path over DPDK devices; [`rpc`] is the socket that it is controlled by,
+//! [`console`] what a person says to it, [`cli`] what he types in a shell; [`demo`] shows it at work.
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod console;
 pub mod control;
 pub mod demo;
+pub mod rpc;
 mod worker;

@@ -14,6 +14,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod changes;
 mod config;
 mod device;
 mod fault;
@@ -29,6 +30,7 @@ mod units;
 mod vhost;
 mod vlan;
 
+pub use changes::Changes;
 pub use config::Config;
 pub use device::{Device, DeviceSpec, PciAddress};
 pub use fault::{Fault, Faults, Line, Lines, Notice, Place};

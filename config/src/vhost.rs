@@ -13,6 +13,10 @@ pub struct VhostUser {
     pub role: VhostRole,
     /// Queue pairs offered to the VM.
     pub queues: u16,
+    /// Permissions of the socket that we listen on. `None`: what the process's umask leaves.
+    pub mode: Option<u32>,
+    /// The group of the socket that we listen on, by name or number. `None`: the process's.
+    pub group: Option<String>,
 }
 
 /// Our part at the socket. The VM's side has the other.
@@ -32,8 +36,28 @@ pub(crate) fn read(node: &Node<'_>) -> Option<VhostUser> {
         let role = table
             .get("role", |node| node.choice(&[("client", VhostRole::Client), ("server", VhostRole::Server)]));
         let queues = table.get("queues", |node| node.number(&limits::QUEUES));
-        Some(VhostUser { socket: socket?, role: role.unwrap_or_default(), queues: queues.unwrap_or(1) })
+        let mode = table.get("mode", mode);
+        let group = table.get("group", |node| node.text(GROUP_CURE).map(str::to_owned));
+        let role = role.unwrap_or_default();
+        if role == VhostRole::Client {
+            let what = "has no meaning with `role = \"client\"`: the VM's side makes the socket";
+            table.refuse_keys(&["mode", "group"], what, "remove it, or write `role = \"server\"`");
+        }
+        Some(VhostUser { socket: socket?, role, queues: queues.unwrap_or(1), mode, group })
     })
+}
+
+const GROUP_CURE: &str = "write a group's name or number, as in \"kvm\"";
+
+/// Permissions as `chmod` takes them.
+fn mode(node: &Node<'_>) -> Option<u32> {
+    const CURE: &str = "write it as chmod takes it, as in \"0660\"";
+    let text = node.text(CURE)?;
+    let octal = (3..=4).contains(&text.len()) && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if octal && mode <= 0o777 => Some(mode),
+        _ => node.refuse(format!("`{}` are no permissions of a socket", node.path()), CURE),
+    }
 }
 
 fn socket(node: &Node<'_>) -> Option<PathBuf> {

@@ -59,6 +59,8 @@ fn the_promised_file_loads() {
             socket: PathBuf::from(format!("/run/pollux/{name}.sock")),
             role,
             queues,
+            mode: None,
+            group: None,
         })
     };
     assert_eq!(config.ports[1].kind, socket("vm1", VhostRole::Client, 2));

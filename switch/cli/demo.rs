@@ -1,7 +1,7 @@
 use crate::demo::{self, DemoError, EndArguments, Screen};
 
 use super::Outcome;
-use super::run::stop_on_signals;
+use super::signals::stop_on_signals;
 
 /// Shows the switch at work.
 pub(super) fn demo() -> Outcome {

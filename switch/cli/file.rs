@@ -6,6 +6,11 @@ use super::Outcome;
 
 /// Reads and validates a file; what is wrong goes to stderr, with the lines at fault.
 pub(super) fn load(path: &Path) -> Result<Config, Outcome> {
+    Ok(load_with_text(path)?.0)
+}
+
+/// As [`load`], with the file's text.
+pub(super) fn load_with_text(path: &Path) -> Result<(Config, String), Outcome> {
     let name = path.display().to_string();
     let octets = std::fs::read(path).map_err(|error| {
         eprintln!("{name}: can't be read: {error}; name a readable file with --config FILE");
@@ -18,7 +23,7 @@ pub(super) fn load(path: &Path) -> Result<Config, Outcome> {
     for notice in config.notices() {
         tracing::warn!("{}", notice.line());
     }
-    Ok(config)
+    Ok((config, String::from_utf8_lossy(&octets).into_owned()))
 }
 
 /// Prints every fault: in a line for programs, then with the file's own line for people.

@@ -1,9 +1,11 @@
-//! The command line: `pollux run`, `check`, `demo`, `bench`.
+//! The command line: `pollux run`, `check`, `demo`, `exec`, `bench`.
 
 mod check;
 mod demo;
+mod exec;
 mod file;
 mod run;
+mod signals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,10 +29,13 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the switch until SIGINT or SIGTERM; a second one ends it at once
+    /// Runs the switch until SIGINT or SIGTERM; a second one ends it at once. SIGHUP has it read its file
+    /// again
     Run(run::RunArguments),
     /// Validates a file and the host, touching neither: every fault at once
     Check(FileArguments),
+    /// Runs console commands: from the arguments, a file or the standard input
+    Exec(exec::ExecArguments),
     /// Shows the switch at work on this machine: no NIC, no hugepages, no file
     Demo,
     /// What the demo does inside a host's namespace, for its own use
@@ -73,6 +78,7 @@ pub fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Exec(arguments) => exec::exec(&arguments),
         Command::Demo => demo::demo(),
         Command::DemoEnd(arguments) => demo::end(&arguments),
         Command::Bench(command) => return bench(&command),

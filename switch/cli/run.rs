@@ -1,12 +1,13 @@
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pollux_engine::PortTotals;
 
-use crate::control::{Host, Plan, Stopped, Switch, preflight, report};
+use crate::control::{ChangeError, Host, Plan, Running, Stopped, Switch, preflight, report};
+use crate::rpc::{DEFAULT_SOCKET, Server, methods};
 
+use super::signals::{Hangups, stop_on_signals};
 use super::{DEFAULT_CONFIG, Outcome, file};
 
 /// How soon a signal is seen.
@@ -17,6 +18,9 @@ pub(super) struct RunArguments {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
+    /// The socket to be controlled by [default: /run/pollux/control.sock, if no other switch has it]
+    #[arg(long, value_name = "SOCKET")]
+    control: Option<PathBuf>,
     /// Prints every port's counters this often, as one line of key=value pairs a port
     #[arg(long, value_name = "SECONDS", value_parser = parse_interval)]
     stats_interval: Option<Duration>,
@@ -34,8 +38,8 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
 /// Runs the switch until it is told to stop.
 pub(super) fn run(arguments: &RunArguments) -> Outcome {
     let began = Instant::now();
-    let config = match file::load(&arguments.config) {
-        Ok(config) => config,
+    let (config, text) = match file::load_with_text(&arguments.config) {
+        Ok(loaded) => loaded,
         Err(outcome) => return outcome,
     };
     let host = Host::default();
@@ -45,52 +49,106 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
         file::show(lacking);
         return Outcome::HostLacks;
     }
+    let unheard = |error: &dyn std::fmt::Display| {
+        eprintln!("signals can't be handled: {error}");
+        Outcome::Failed
+    };
+    // Held back before there are other threads that could take it.
+    let hangups = match Hangups::hold() {
+        Ok(hangups) => hangups,
+        Err(error) => return unheard(&error),
+    };
     let stop = match stop_on_signals() {
         Ok(stop) => stop,
-        Err(error) => {
-            eprintln!("signals can't be handled: {error}");
-            return Outcome::Failed;
-        }
+        Err(error) => return unheard(&error),
     };
-    let mut switch = match Switch::start(config, plan) {
+    let switch = match Switch::start(config, plan) {
         Ok(switch) => switch,
         Err(error) => {
             eprintln!("{error}");
             return Outcome::Failed;
         }
     };
+    let server = match listen(arguments.control.as_deref(), &switch) {
+        Ok(server) => server,
+        Err(error) => {
+            eprintln!("control socket: {error}");
+            drop(switch);
+            return Outcome::HostLacks;
+        }
+    };
     print!("{}", switch.describe());
+    if let Some(server) = &server {
+        println!("controlled by {}", server.path().display());
+    }
     println!("ready after {} ms", began.elapsed().as_millis());
-    watch(&mut switch, &stop, arguments.stats_interval);
-    conclude(&switch.stop())
+    let mut running = Running::new(switch, &arguments.config, text);
+    let session = Session { server, hangups, stats_interval: arguments.stats_interval };
+    session.watch(&mut running, &stop);
+    conclude(&running.switch.stop())
 }
 
-/// The flag that the first SIGINT or SIGTERM raises. The second ends the process.
-pub(crate) fn stop_on_signals() -> Result<Arc<AtomicBool>, ctrlc::Error> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let raised = stop.clone();
-    ctrlc::set_handler(move || {
-        if raised.swap(true, Ordering::SeqCst) {
-            std::process::exit(Outcome::Failed as i32);
+/// The socket that was asked for; else the usual one, where it can be had.
+fn listen(asked: Option<&Path>, switch: &Switch) -> std::io::Result<Option<Server>> {
+    if let Some(path) = asked {
+        return Server::listen(path, switch.waker()).map(Some);
+    }
+    let usual = Path::new(DEFAULT_SOCKET);
+    let made = usual.parent().map_or(Ok(()), std::fs::create_dir_all);
+    match made.and_then(|()| Server::listen(usual, switch.waker())) {
+        Ok(server) => Ok(Some(server)),
+        Err(error) => {
+            tracing::warn!("no control socket: {error}; --control SOCKET names another");
+            Ok(None)
         }
-    })?;
-    Ok(stop)
+    }
 }
 
-fn watch(switch: &mut Switch, stop: &AtomicBool, stats_interval: Option<Duration>) {
-    let began = Instant::now();
-    let mut next_stats = stats_interval.map(|interval| began + interval);
-    while !stop.load(Ordering::SeqCst) {
-        let until = Instant::now() + PATIENCE;
-        for change in switch.watch(next_stats.map_or(until, |next| next.min(until))) {
-            tracing::info!("port {}: link {}", change.port, change.link);
+/// Who talks to a switch that runs.
+struct Session {
+    server: Option<Server>,
+    hangups: Hangups,
+    stats_interval: Option<Duration>,
+}
+
+impl Session {
+    /// Until `stop` is raised.
+    fn watch(self, running: &mut Running, stop: &AtomicBool) {
+        let began = Instant::now();
+        let mut next_stats = self.stats_interval.map(|interval| began + interval);
+        while !stop.load(Ordering::SeqCst) {
+            let until = Instant::now() + PATIENCE;
+            for change in running.switch.watch(next_stats.map_or(until, |next| next.min(until))) {
+                tracing::info!("port {}: link {}", change.port, change.link);
+            }
+            while let Some(mut request) = self.server.as_ref().and_then(Server::next) {
+                let params = request.params.take();
+                let answer = methods::answer(running, &request.method, params);
+                request.answer(answer);
+            }
+            if self.hangups.take() {
+                reload(running);
+            }
+            if let (Some(next), Some(interval)) = (next_stats, self.stats_interval)
+                && Instant::now() >= next
+            {
+                print_stats(began.elapsed(), &running.switch.totals());
+                next_stats = Some(next + interval);
+            }
         }
-        if let (Some(next), Some(interval)) = (next_stats, stats_interval)
-            && Instant::now() >= next
-        {
-            print_stats(began.elapsed(), &switch.totals());
-            next_stats = Some(next + interval);
+    }
+}
+
+/// Reads the file again, and says what came of it.
+fn reload(running: &mut Running) {
+    let file = running.file().display().to_string();
+    match running.reload() {
+        Ok(changes) => tracing::info!("{file}: {changes}"),
+        Err(ChangeError::Faults(faults)) => {
+            tracing::error!("{file} is refused whole, and the switch runs as before");
+            file::show(faults);
         }
+        Err(error) => tracing::error!("{error}"),
     }
 }
 

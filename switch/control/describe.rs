@@ -28,7 +28,8 @@ pub(super) fn describe(switch: &Switch) -> String {
         config.fdb.ageing_time.as_secs(),
     );
     let header = ["", "port", "device", "driver", "link", "rx", "tx", "mtu", "vlan", "burst mode (rx / tx)"];
-    let rows = ports.iter().zip(&config.ports).map(|(live, port)| row(live, port));
+    let of = |live: &LivePort| config.ports.iter().find(|port| port.name == live.name);
+    let rows = ports.iter().filter_map(|live| Some(row(live, of(live)?)));
     let _ = writeln!(text, "{}", table(&header, rows, usize::MAX));
     for port in ports {
         for note in &port.device.setup().notes {

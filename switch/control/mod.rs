@@ -6,35 +6,40 @@ mod plan;
 mod pools;
 mod ports;
 mod preflight;
+mod presence;
+mod reconfigure;
 pub mod report;
+mod running;
 mod shared;
+mod sockets;
+mod virtio;
+mod vm;
+mod watch;
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dpdk::{Eal, EalOptions, Pci};
-use hashbrown::HashMap;
-use pollux_config::Config;
+use pollux_config::{Config, PortKind};
 use pollux_engine::fdb::{Fdb, FdbEntry, FdbKey, FdbOptions};
 use pollux_engine::{Accounting, PortSpec, PortTotals, Snapshot};
-use pollux_net::WorkerId;
+use pollux_net::{PortId, WorkerId};
 
 pub use host::{Host, HugePages};
 pub use plan::{MemoryPlan, Plan, PortPlan};
 pub use preflight::preflight;
+pub use reconfigure::ReconfigureError;
+pub use running::{ChangeError, Running};
 pub(crate) use shared::Shared;
+pub(crate) use sockets::remove_stale as remove_stale_socket;
+pub use vm::{Connection, Network, QueuePair, VmState};
+pub use watch::LinkChange;
 
-use crate::worker::{DpdkPlatform, Worker, WorkerError};
+use crate::worker::{Commander, DpdkPlatform, Worker, WorkerError, orders};
 use pools::Pools;
-use ports::LivePort;
-
-/// How often the clock moves on and the FDB is swept while nothing else happens.
-const TICK: Duration = Duration::from_millis(100);
-
-/// Part of the FDB that one tick sweeps, so that dead entries are gone within about ten seconds.
-const SWEEPS_PER_PASS: usize = 100;
+use ports::{Dealt, LivePort};
 
 /// The switch can't start.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +53,9 @@ pub enum StartError {
     /// A port failed.
     #[error("port {0}: {1}")]
     Port(String, dpdk::Error),
+    /// The socket of a port can't be had.
+    #[error("port {0}: {1}")]
+    Socket(String, std::io::Error),
     /// A worker failed.
     #[error("{0}")]
     Worker(String),
@@ -66,15 +74,21 @@ impl From<WorkerError> for StartError {
 pub struct Switch {
     // Dropped in this order: workers give their queues back, then ports close, then the pools, then DPDK.
     workers: Vec<JoinHandle<DpdkPlatform>>,
+    /// One for each worker.
+    commanders: Vec<Commander>,
+    /// In the order of the file.
     ports: Vec<LivePort>,
-    /// Where in `ports` DPDK's port of a number is.
-    by_number: HashMap<u16, usize>,
     pools: Pools,
     eal: Eal,
-    events: Receiver<u16>,
+    events: Receiver<dpdk::Event>,
     shared: Arc<Shared>,
     plan: Plan,
     config: Config,
+    /// What ports that are gone had counted.
+    departed: PortTotals,
+    /// The NUMA socket of each worker's CPU, and the receive queues that it polls.
+    sockets: Vec<usize>,
+    loads: Vec<usize>,
     started: Instant,
     next_look: Instant,
 }
@@ -88,15 +102,6 @@ pub struct KnownAddress {
     pub entry: FdbEntry,
 }
 
-/// Something that happened to a port, for the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkChange {
-    /// The port's name.
-    pub port: String,
-    /// Its link now.
-    pub link: dpdk::Link,
-}
-
 impl Switch {
     /// Starts everything that `plan` says of `config`. Returns when all workers poll.
     ///
@@ -106,37 +111,47 @@ impl Switch {
     pub fn start(config: Config, plan: Plan) -> Result<Self, StartError> {
         let eal = Eal::init(&eal_options(&config, &plan)).map_err(StartError::Eal)?;
         let events = eal.take_event_receiver().expect("the environment was started just now");
-        let attached = ports::attach(&eal, config.ports.iter().zip(&plan.ports))?;
+        let attached = config.ports.iter().zip(&plan.ports);
+        let attached = attached.map(|(port, plan)| ports::attach(&eal, port, *plan));
+        let attached = attached.collect::<Result<Vec<_>, _>>()?;
         let host = Host::default();
         let sockets: Vec<_> = plan.cpus.iter().map(|&cpu| host.socket_of(cpu)).collect();
         let home = sockets.first().map_or(0, |&socket| socket as u32);
         let held = attached.iter().map(ports::AttachedPort::mbufs);
         let pools = Pools::create(&eal, plan.memory.mbufs, home, held)?;
-        let queues = attached.iter().map(ports::AttachedPort::rx_queues).collect::<Result<Vec<_>, _>>()?;
-        let pollers = plan::spread_queues(&queues, &sockets);
-        let mut platforms = ports::platforms(&sockets, &pools);
-        let multi_segment = config.ports.iter().any(|port| port.mtu + MTU_SLACK > plan::DATA_ROOM);
-        let start =
-            |port: ports::AttachedPort<'_>| port.start(&pools, multi_segment, &mut platforms, &pollers);
-        let ports = attached.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
+        let platform = |(worker, &socket): (usize, &usize)| {
+            DpdkPlatform::new(WorkerId(worker as u8), pools.of(Some(socket as u32)).clone())
+        };
+        let mut platforms: Vec<_> = sockets.iter().enumerate().map(platform).collect();
+        let mut loads = vec![0; sockets.len()];
+        let mut ports = Vec::new();
+        for port in attached {
+            let (queues, socket) = port.rx_queues()?;
+            let pollers = plan::spread_queues(queues, socket, &sockets, &mut loads);
+            let (port, dealt) = port.start(&pools, multi_segment(&config), pollers, platforms.len())?;
+            hand_over(port.id, dealt, &mut platforms);
+            ports.push(port);
+        }
 
         let shared =
             Arc::new(Shared::new(fdb(&config)?, Snapshot::new(&specs(&config, &ports)), plan.cpus.len()));
-        for port in ports::links(&ports).iter() {
-            shared.set_link(port, true);
+        for port in ports.iter().filter(|port| port.link.up) {
+            shared.set_link(port.id, true);
         }
-        let by_number = ports.iter().enumerate().map(|(place, port)| (port.device.number(), place)).collect();
         let now = Instant::now();
         let mut switch = Self {
             workers: Vec::new(),
+            commanders: Vec::new(),
             ports,
-            by_number,
             pools,
             eal,
             events,
             shared,
             plan,
             config,
+            departed: PortTotals::default(),
+            sockets,
+            loads,
             started: now,
             next_look: now,
         };
@@ -148,7 +163,9 @@ impl Switch {
         let (ready, all_ready) = channel();
         for ((number, platform), &cpu) in platforms.into_iter().enumerate().zip(&self.plan.cpus) {
             let id = WorkerId(number as u8);
-            let worker = Worker { id, cpu, platform, shared: self.shared.clone() };
+            let (commander, orders) = orders();
+            self.commanders.push(commander);
+            let worker = Worker { id, cpu, platform, orders, shared: self.shared.clone() };
             let ready = ready.clone();
             let thread = worker.spawn(self.eal.clone(), move |result| {
                 // Nobody waits any more if another worker failed first.
@@ -163,68 +180,35 @@ impl Switch {
         Ok(())
     }
 
-    /// Waits for events, moves the clock on and ages the FDB. Returns by `until`, or when links
-    /// changed.
-    pub fn watch(&mut self, until: Instant) -> Vec<LinkChange> {
-        loop {
-            let now = Instant::now();
-            let wake = self.next_look.min(until);
-            let changed = match self.events.recv_timeout(wake.saturating_duration_since(now)) {
-                Ok(first) => {
-                    let numbers = std::iter::once(first).chain(self.events.try_iter());
-                    let places: Vec<_> =
-                        numbers.filter_map(|number| self.by_number.get(&number).copied()).collect();
-                    self.look_at(places)
-                }
-                Err(RecvTimeoutError::Timeout) if wake == self.next_look => self.tick(),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Vec::new(),
-            };
-            if !changed.is_empty() || Instant::now() >= until {
-                return changed;
-            }
-        }
-    }
-
-    fn tick(&mut self) -> Vec<LinkChange> {
-        self.next_look = Instant::now() + TICK;
-        let now = self.started.elapsed().as_secs() as u32;
-        let second_passed = now != self.shared.now_seconds();
-        self.shared.set_now_seconds(now);
-        self.shared.fdb.sweep(now, self.shared.fdb.buckets().div_ceil(SWEEPS_PER_PASS));
-        self.shared.reclaim();
-        // Devices without link events are asked once a second, the others as a precaution.
-        if second_passed { self.look_at(0..self.ports.len()) } else { Vec::new() }
-    }
-
-    /// Takes up what happened to these ports.
-    fn look_at(&mut self, places: impl IntoIterator<Item = usize>) -> Vec<LinkChange> {
-        let mut changes = Vec::new();
-        for place in places {
-            let port = &mut self.ports[place];
-            if let Some(link) = port.refresh() {
-                self.shared.set_link(port.id, link.up);
-                changes.push(LinkChange { port: port.name.clone(), link });
-            }
-        }
-        changes
-    }
-
-    /// Puts other VLAN modes, priorities or MTUs in place of those of the file, between bursts and
-    /// without losing a frame. The devices stay as they are.
-    pub fn apply(&self, ports: &[PortSpec]) {
-        self.shared.publish(Snapshot::new(ports));
-    }
-
     /// What each port received, sent and dropped so far, over all workers, in the file's order.
     pub fn totals(&self) -> Vec<(String, PortTotals)> {
-        let total = |port: &LivePort| {
-            let mut sum = PortTotals::default();
-            for worker in &self.shared.stats {
-                sum += worker.port(port.id);
-            }
-            (port.name.clone(), sum)
-        };
-        self.ports.iter().map(total).collect()
+        self.ports.iter().map(|port| (port.name.clone(), self.totals_of(port))).collect()
+    }
+
+    /// What the workers counted on a port.
+    fn totals_of(&self, port: &LivePort) -> PortTotals {
+        let mut sum = self.counted(port.id);
+        sum -= port.before;
+        sum
+    }
+
+    /// What the workers counted on this number since the switch started, whichever port it was.
+    fn counted(&self, port: PortId) -> PortTotals {
+        let mut sum = PortTotals::default();
+        for worker in &self.shared.stats {
+            sum += worker.port(port);
+        }
+        sum
+    }
+
+    /// The DPDK that runs, with its version.
+    pub fn dpdk_version(&self) -> String {
+        self.eal.version().to_string()
+    }
+
+    /// How many workers poll.
+    pub fn workers(&self) -> usize {
+        self.sockets.len()
     }
 
     /// The balance of all frames so far.
@@ -269,7 +253,10 @@ impl Switch {
     /// to the accounting.
     pub fn stop(mut self) -> Stopped {
         self.stop_workers();
-        let totals = self.totals();
+        let mut totals = self.totals();
+        if self.departed != PortTotals::default() {
+            totals.push((DEPARTED.to_owned(), self.departed));
+        }
         let accounting = self.accounting();
         let losses = self.device_losses();
         let failures = self.ports.drain(..).filter_map(|port| {
@@ -296,6 +283,9 @@ impl Drop for Switch {
     }
 }
 
+/// What stands for ports that were taken away, in tables whose sums are the whole switch's.
+const DEPARTED: &str = "(detached)";
+
 /// What a switch leaves behind.
 #[derive(Debug)]
 pub struct Stopped {
@@ -309,6 +299,21 @@ pub struct Stopped {
     pub failures: Vec<String>,
     /// Mbufs that didn't come home: 0 unless something leaks.
     pub mbufs_out: u32,
+}
+
+/// Gives queues to the workers that are to use them, before these start.
+fn hand_over(port: PortId, dealt: Dealt, platforms: &mut [DpdkPlatform]) {
+    for (worker, source) in dealt.sources {
+        platforms[worker].add_source(source);
+    }
+    for (platform, sink) in platforms.iter_mut().zip(dealt.sinks) {
+        platform.set_sink(port, sink);
+    }
+}
+
+/// Whether some port's frames may take several mbufs.
+fn multi_segment(config: &Config) -> bool {
+    config.ports.iter().any(|port| port.mtu + MTU_SLACK > plan::DATA_ROOM)
 }
 
 /// What a frame may have beside its MTU: header, two tags, check sequence.
@@ -339,12 +344,15 @@ fn log_dpdk(level: dpdk::LogLevel, line: &str) {
 
 /// The ports as the relay sees them, with the MTUs that their devices were able to take.
 fn specs(config: &Config, ports: &[LivePort]) -> Vec<PortSpec> {
-    let spec = |(port, live): (&pollux_config::Port, &LivePort)| PortSpec {
-        id: live.id,
-        vlan: port.vlan.clone(),
-        mtu: live.device.setup().config.mtu,
+    let spec = |port: &pollux_config::Port| {
+        let live = ports.iter().find(|live| live.name == port.name)?;
+        let mtu = match port.kind {
+            PortKind::Device(_) => live.device.setup().config.mtu,
+            PortKind::VhostUser(_) => port.mtu,
+        };
+        Some(PortSpec { id: live.id, vlan: port.vlan.clone(), mtu })
     };
-    config.ports.iter().zip(ports).map(spec).collect()
+    config.ports.iter().filter_map(spec).collect()
 }
 
 fn fdb(config: &Config) -> Result<Fdb, StartError> {

@@ -16,6 +16,9 @@ pub(super) const DATA_ROOM: u16 = dpdk::Mempool::DATA_ROOM;
 /// Mbufs that the vhost library takes ahead of each queue.
 const VHOST_MBUFS_PER_QUEUE: u32 = 4 * BURST as u32;
 
+/// Devices that distribution builds of DPDK have room for (`RTE_MAX_ETHPORTS`).
+const MAX_DEVICES: usize = 32;
+
 /// Mbufs for frames on their way from one queue to another, at each worker: a burst, an outbox for
 /// each of a few ports, floods.
 const WORKER_MBUFS: u32 = 2048;
@@ -90,22 +93,26 @@ fn default_cpus(online: &[usize]) -> Vec<usize> {
 }
 
 fn plan_ports(config: &Config, workers: usize) -> Vec<PortPlan> {
-    let plan = |(id, port): (PortId, &pollux_config::Port)| match &port.kind {
-        PortKind::Device(device) => PortPlan {
-            id,
-            rx_queues: device.rx_queues.unwrap_or(workers as u16),
-            tx_queues: workers as u16,
-            rx_ring: device.rx_ring,
-            tx_ring: device.tx_ring,
-        },
-        PortKind::VhostUser(vhost) => {
-            PortPlan { id, rx_queues: vhost.queues, tx_queues: vhost.queues, rx_ring: 0, tx_ring: 0 }
-        }
-    };
-    PortId::all().zip(&config.ports).map(plan).collect()
+    PortId::all().zip(&config.ports).map(|(id, port)| PortPlan::new(id, port, workers)).collect()
 }
 
 impl PortPlan {
+    /// What the file asks for `port`, to be polled by so many workers.
+    pub(super) fn new(id: PortId, port: &pollux_config::Port, workers: usize) -> Self {
+        match &port.kind {
+            PortKind::Device(device) => Self {
+                id,
+                rx_queues: device.rx_queues.unwrap_or(workers as u16),
+                tx_queues: workers as u16,
+                rx_ring: device.rx_ring,
+                tx_ring: device.tx_ring,
+            },
+            PortKind::VhostUser(vhost) => {
+                Self { id, rx_queues: vhost.queues, tx_queues: vhost.queues, rx_ring: 0, tx_ring: 0 }
+            }
+        }
+    }
+
     /// Mbufs that the port can hold at once.
     pub(super) fn mbufs(&self) -> u32 {
         let ring = |queues: u16, descriptors: u16| u32::from(queues) * u32::from(descriptors);
@@ -127,7 +134,7 @@ impl MemoryPlan {
         let per_mbuf = dpdk::Mempool::bytes_for(1 << 16, DATA_ROOM).div_ceil(1 << 16);
         let per_mbuf = if hugepages { per_mbuf } else { per_mbuf.next_multiple_of(ORDINARY_PAGE) };
         let mbufs = match config.switch.memory {
-            None => needed,
+            None => needed + spare(ports.len()),
             Some(memory) => (memory.get().saturating_sub(OVERHEAD_BYTES) / per_mbuf) as u32,
         };
         let pool_bytes = u64::from(mbufs) * per_mbuf;
@@ -150,35 +157,44 @@ impl MemoryPlan {
     }
 }
 
-/// Which worker polls which queue: queues of a port go to workers on the port's NUMA socket if there
-/// are any, and always to those that have the fewest so far.
+/// Mbufs kept for VMs that come while the switch runs: a queue pair for each device there is room for.
+fn spare(ports: usize) -> u32 {
+    MAX_DEVICES.saturating_sub(ports) as u32 * VHOST_MBUFS_PER_QUEUE
+}
+
+/// Who polls `queues` queues of a device on a NUMA socket: workers of that socket if there are any, and
+/// always those that have the fewest queues so far, which `loads` says of each and is told.
 pub(super) fn spread_queues(
-    queues: &[(PortId, u16, Option<usize>)],
+    queues: u16,
+    socket: Option<usize>,
     sockets: &[usize],
-) -> Vec<Vec<(PortId, u16)>> {
-    let mut workers = vec![Vec::new(); sockets.len()];
-    for &(port, count, socket) in queues {
-        for queue in 0..count {
-            let near = |worker: &usize| socket.is_none_or(|socket| sockets[*worker] == socket);
-            let any_near = (0..sockets.len()).any(|worker| near(&worker));
-            let candidates = (0..sockets.len()).filter(|worker| !any_near || near(worker));
-            let Some(least) = candidates.min_by_key(|&worker| workers[worker].len()) else { continue };
-            workers[least].push((port, queue));
-        }
-    }
-    workers
+    loads: &mut [usize],
+) -> Vec<usize> {
+    let near = |worker: &usize| socket.is_none_or(|socket| sockets[*worker] == socket);
+    let any_near = (0..sockets.len()).any(|worker| near(&worker));
+    let candidates: Vec<_> = (0..sockets.len()).filter(|worker| !any_near || near(worker)).collect();
+    let mut least = || {
+        let worker = candidates.iter().copied().min_by_key(|&worker| loads[worker])?;
+        loads[worker] += 1;
+        Some(worker)
+    };
+    (0..queues).map_while(|_| least()).collect()
 }
 
 /// Whether DPDK must look at the PCI bus, and at which addresses.
 pub(super) fn pci_addresses(config: &Config) -> Vec<String> {
-    let address = |port: &pollux_config::Port| match &port.kind {
+    config.ports.iter().filter_map(pci_address).collect()
+}
+
+/// The PCI address of a port that has one.
+pub(super) fn pci_address(port: &pollux_config::Port) -> Option<String> {
+    match &port.kind {
         PortKind::Device(device) => match &device.spec {
             DeviceSpec::Pci(address) => Some(address.to_string()),
             DeviceSpec::Vdev(_) => None,
         },
         PortKind::VhostUser(_) => None,
-    };
-    config.ports.iter().filter_map(address).collect()
+    }
 }
 
 #[cfg(test)]
@@ -187,10 +203,6 @@ mod tests {
 
     fn config(text: &str) -> Config {
         pollux_config::parse("test.toml", text).unwrap()
-    }
-
-    fn id(number: usize) -> PortId {
-        PortId::new(number).unwrap()
     }
 
     #[test]
@@ -236,12 +248,12 @@ mod tests {
 
     #[test]
     fn queues_go_to_their_socket_and_evenly() {
-        let queues = [(id(0), 4, Some(0)), (id(1), 2, Some(1)), (id(2), 2, None), (id(3), 1, Some(7))];
-        let workers = spread_queues(&queues, &[0, 0, 1]);
-        assert_eq!(workers.iter().map(Vec::len).sum::<usize>(), 9);
-        assert!(workers[2].iter().all(|&(port, _)| port != id(0)));
-        assert!(workers[..2].iter().flatten().all(|&(port, _)| port != id(1)));
-        let loads: Vec<_> = workers.iter().map(Vec::len).collect();
-        assert!(loads.iter().max().unwrap() - loads.iter().min().unwrap() <= 1, "{loads:?}");
+        let mut loads = [0; 3];
+        let mut spread = |queues, socket| spread_queues(queues, socket, &[0, 0, 1], &mut loads);
+        assert_eq!(spread(4, Some(0)), [0, 1, 0, 1]);
+        assert_eq!(spread(2, Some(1)), [2, 2]);
+        assert_eq!(spread(2, None).len(), 2);
+        assert_eq!(spread(1, Some(7)).len(), 1, "a socket without workers");
+        assert_eq!(loads, [3, 3, 3]);
     }
 }

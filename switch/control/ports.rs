@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dpdk::{Device, Eal, Port, PortConfig, RssTypes, SharedTxQueue, Started, Stopped, VhostPort};
 use pollux_config::{DeviceSpec, PortKind, VhostRole};
-use pollux_net::{PortId, PortSet, WorkerId};
+use pollux_engine::PortTotals;
+use pollux_net::PortId;
 
 use super::StartError;
 use super::plan::{DATA_ROOM, PortPlan};
 use super::pools::Pools;
-use crate::worker::{DpdkPlatform, Sink, Source, VhostSink};
+use super::presence::Presence;
+use super::sockets;
+use crate::worker::{Sink, Source, VhostSink};
 
 /// Descriptors to name for rings that are the VM's: the device ignores it, DPDK checks it.
 const NOMINAL_RING: u16 = 1024;
@@ -24,6 +27,12 @@ pub(super) struct LivePort {
     vhost_enabled: Option<Arc<AtomicU64>>,
     /// The link as last reported.
     pub(super) link: dpdk::Link,
+    /// When the link, or the VM, was there.
+    pub(super) presence: Presence,
+    /// The workers that poll its queues, one for each queue.
+    pub(super) pollers: Vec<usize>,
+    /// What the workers had counted on a port of this number before it was this port.
+    pub(super) before: PortTotals,
 }
 
 /// A device that was found and not yet started.
@@ -34,46 +43,54 @@ pub(super) struct AttachedPort<'a> {
     socket: Option<u32>,
 }
 
-/// Finds the device of every port.
+/// A started port's queues, dealt out and not yet handed over.
+pub(super) struct Dealt {
+    /// The queues to poll, each with the worker's number.
+    pub(super) sources: Vec<(usize, Source)>,
+    /// Where each worker sends frames for the port.
+    pub(super) sinks: Vec<Sink>,
+}
+
+/// Finds the device of a port.
 pub(super) fn attach<'a>(
     eal: &Eal,
-    ports: impl Iterator<Item = (&'a pollux_config::Port, &'a PortPlan)>,
-) -> Result<Vec<AttachedPort<'a>>, StartError> {
-    let attach_one = |(config, plan): (&'a pollux_config::Port, &PortPlan)| {
-        let failed = |error| StartError::Port(config.name.clone(), error);
-        let device = match &config.kind {
-            PortKind::Device(device) => {
-                if let DeviceSpec::Vdev(spec) = &device.spec {
-                    Device::new(spec.clone()).attach(eal)
-                } else {
-                    Device::new(device.spec.to_string()).attach(eal)
-                }
+    config: &'a pollux_config::Port,
+    plan: PortPlan,
+) -> Result<AttachedPort<'a>, StartError> {
+    let failed = |error| StartError::Port(config.name.clone(), error);
+    let device = match &config.kind {
+        PortKind::Device(device) => {
+            if let DeviceSpec::Vdev(spec) = &device.spec {
+                Device::new(spec.clone()).attach(eal)
+            } else {
+                Device::new(device.spec.to_string()).attach(eal)
             }
-            PortKind::VhostUser(vhost) => VhostPort::new(&vhost.socket)
+        }
+        PortKind::VhostUser(vhost) => {
+            sockets::clear(vhost).map_err(|error| StartError::Socket(config.name.clone(), error))?;
+            VhostPort::new(&vhost.socket)
                 .client(vhost.role == VhostRole::Client)
                 .queues(vhost.queues)
-                .attach(eal),
-        };
-        let device = device.map_err(failed)?;
-        let socket = device.info().map_err(failed)?.socket;
-        Ok(AttachedPort { config, plan: *plan, device, socket })
+                .attach(eal)
+        }
     };
-    ports.map(attach_one).collect()
+    let device = device.map_err(failed)?;
+    let socket = device.info().map_err(failed)?.socket;
+    Ok(AttachedPort { config, plan, device, socket })
 }
 
 impl AttachedPort<'_> {
-    /// Starts the device, and deals its queues out to the workers. `multi_segment` says whether some
-    /// port's frames may take several mbufs.
+    /// Starts the device, and deals its queues out. `pollers` names a worker for each receive queue, of
+    /// `workers` in all. `multi_segment` says whether some port's frames may take several mbufs.
     pub(super) fn start(
         self,
         pools: &Pools,
         multi_segment: bool,
-        workers: &mut [DpdkPlatform],
-        pollers: &[Vec<(PortId, u16)>],
-    ) -> Result<LivePort, StartError> {
+        pollers: Vec<usize>,
+        workers: usize,
+    ) -> Result<(LivePort, Dealt), StartError> {
         let Self { config, plan, device, socket } = self;
         let failed = |error| StartError::Port(config.name.clone(), error);
-        let vhost = matches!(config.kind, PortKind::VhostUser(_));
         let ring = |ring: u16| if ring == 0 { NOMINAL_RING } else { ring };
         let asked = PortConfig {
             rx_queues: plan.rx_queues,
@@ -92,15 +109,26 @@ impl AttachedPort<'_> {
         let mut device = device
             .start(&asked, std::slice::from_ref(pools.of(socket)))
             .map_err(|refused| failed(refused.error))?;
+        if let PortKind::VhostUser(vhost) = &config.kind {
+            sockets::open_up(vhost).map_err(|error| StartError::Socket(config.name.clone(), error))?;
+        }
         let queues = device.take_queues().map_err(failed)?;
-        deal_rx(plan.id, queues.rx, workers, pollers);
-        let enabled = vhost.then(Arc::<AtomicU64>::default);
-        deal_tx(plan.id, queues.tx, enabled.clone(), workers);
+        let vhost_enabled = matches!(config.kind, PortKind::VhostUser(_)).then(Arc::<AtomicU64>::default);
+        let source = |queue: dpdk::RxQueue| {
+            let poller = pollers.get(usize::from(queue.index())).copied().unwrap_or(0);
+            (poller, Source { port: plan.id, queue })
+        };
+        let dealt = Dealt {
+            sources: queues.rx.into_iter().map(source).collect(),
+            sinks: sinks(queues.tx, vhost_enabled.clone(), workers),
+        };
         let link = device.link();
-        let mut port =
-            LivePort { id: plan.id, name: config.name.clone(), device, vhost_enabled: enabled, link };
+        let presence = Presence::new(link.up);
+        let name = config.name.clone();
+        let before = PortTotals::default();
+        let mut port = LivePort { id: plan.id, name, device, vhost_enabled, link, presence, pollers, before };
         port.refresh();
-        Ok(port)
+        Ok((port, dealt))
     }
 
     /// The device's NUMA socket, and the mbufs that it can hold at once.
@@ -108,51 +136,27 @@ impl AttachedPort<'_> {
         (self.socket, self.plan.mbufs())
     }
 
-    /// The receive queues that the device will have.
-    pub(super) fn rx_queues(&self) -> Result<(PortId, u16, Option<usize>), StartError> {
+    /// The receive queues that the device will have, and its NUMA socket.
+    pub(super) fn rx_queues(&self) -> Result<(u16, Option<usize>), StartError> {
         let failed = |error| StartError::Port(self.config.name.clone(), error);
         let asked = PortConfig { rx_queues: self.plan.rx_queues, ..PortConfig::default() };
         let plan = self.device.plan(&asked, DATA_ROOM).map_err(failed)?;
-        Ok((self.plan.id, plan.config.rx_queues, self.socket.map(|socket| socket as usize)))
-    }
-}
-
-fn deal_rx(
-    port: PortId,
-    queues: Vec<dpdk::RxQueue>,
-    workers: &mut [DpdkPlatform],
-    pollers: &[Vec<(PortId, u16)>],
-) {
-    for queue in queues {
-        let wanted = (port, queue.index());
-        let poller = pollers.iter().position(|queues| queues.contains(&wanted)).unwrap_or(0);
-        workers[poller].add_source(Source { port, queue });
+        Ok((plan.config.rx_queues, self.socket.map(|socket| socket as usize)))
     }
 }
 
 /// A queue for each worker where there are enough, else shared ones; a VM's are always shared, as it
 /// may have fewer tomorrow.
-fn deal_tx(
-    port: PortId,
-    queues: Vec<dpdk::TxQueue>,
-    vhost_enabled: Option<Arc<AtomicU64>>,
-    workers: &mut [DpdkPlatform],
-) {
+fn sinks(queues: Vec<dpdk::TxQueue>, vhost_enabled: Option<Arc<AtomicU64>>, workers: usize) -> Vec<Sink> {
     if let Some(enabled) = vhost_enabled {
         let queues: Arc<[_]> = queues.into_iter().map(SharedTxQueue::new).collect();
-        for worker in workers {
-            worker
-                .set_sink(port, Sink::Vhost(VhostSink { queues: queues.clone(), enabled: enabled.clone() }));
-        }
-    } else if queues.len() >= workers.len() {
-        for (worker, queue) in workers.iter_mut().zip(queues) {
-            worker.set_sink(port, Sink::Own(queue));
-        }
+        let sink = || Sink::Vhost(VhostSink { queues: queues.clone(), enabled: enabled.clone() });
+        std::iter::repeat_with(sink).take(workers).collect()
+    } else if queues.len() >= workers {
+        queues.into_iter().take(workers).map(Sink::Own).collect()
     } else {
         let shared: Vec<_> = queues.into_iter().map(SharedTxQueue::new).collect();
-        for (worker, queue) in workers.iter_mut().zip(shared.iter().cycle()) {
-            worker.set_sink(port, Sink::Shared(queue.clone()));
-        }
+        shared.iter().cycle().take(workers).cloned().map(Sink::Shared).collect()
     }
 }
 
@@ -170,6 +174,7 @@ impl LivePort {
         let link = self.device.link();
         let changed = link.up != self.link.up;
         self.link = link;
+        self.presence.note(link.up);
         changed.then_some(link)
     }
 
@@ -177,17 +182,4 @@ impl LivePort {
     pub(super) fn burst_modes(&self) -> (String, String) {
         (self.device.rx_burst_mode(0), self.device.tx_burst_mode(0))
     }
-}
-
-/// The ports that have a link.
-pub(super) fn links(ports: &[LivePort]) -> PortSet {
-    ports.iter().filter(|port| port.link.up).map(|port| port.id).collect()
-}
-
-/// One platform for each worker, by the NUMA sockets of their CPUs.
-pub(super) fn platforms(sockets: &[usize], pools: &Pools) -> Vec<DpdkPlatform> {
-    let platform = |(worker, &socket): (usize, &usize)| {
-        DpdkPlatform::new(WorkerId(worker as u8), pools.of(Some(socket as u32)).clone())
-    };
-    sockets.iter().enumerate().map(platform).collect()
 }

@@ -3,21 +3,30 @@
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use pollux_config::{Config, DeviceSpec, Fault, Faults, Port, PortKind, VhostRole};
+use pollux_config::{Config, DeviceSpec, Fault, Faults, Port, PortKind, VhostRole, VhostUser};
 
 use super::host::Host;
 use super::plan::{MemoryPlan, Plan};
+use super::sockets;
 
 /// Kernel drivers that leave a NIC to DPDK, or share it with DPDK.
 const DPDK_DRIVERS: [&str; 6] = ["vfio-pci", "uio_pci_generic", "igb_uio", "mlx5_core", "mlx4_core", "mana"];
 
 /// Everything that `host` lacks to run `config`.
 pub fn preflight(config: &Config, plan: &Plan, host: &Host) -> Faults {
-    let ports = config.ports.iter().filter_map(|port| match &port.kind {
-        PortKind::Device(device) => device_fault(config, port, &device.spec, host),
-        PortKind::VhostUser(vhost) => socket_fault(config, port, Path::new(&vhost.socket), vhost.role),
-    });
+    let ports = ports(config, config.ports.iter(), host);
     core_faults(config, host).into_iter().chain(memory_fault(config, plan, host)).chain(ports).collect()
+}
+
+/// What `host` lacks for some of the ports of `config`.
+pub(super) fn ports<'c>(config: &Config, ports: impl Iterator<Item = &'c Port>, host: &Host) -> Vec<Fault> {
+    let faults = ports.flat_map(|port| match &port.kind {
+        PortKind::Device(device) => [device_fault(config, port, &device.spec, host), None],
+        PortKind::VhostUser(vhost) => {
+            [socket_fault(config, port, vhost), group_fault(config, port, vhost.group.as_deref())]
+        }
+    });
+    faults.flatten().collect()
 }
 
 fn core_faults(config: &Config, host: &Host) -> Vec<Fault> {
@@ -100,7 +109,16 @@ fn interface_fault<'a>(vdev: &'a str, host: &Host) -> Option<&'a str> {
     (needs_interface && !host.has_interface(interface)).then_some(interface)
 }
 
-fn socket_fault(config: &Config, port: &Port, socket: &Path, role: VhostRole) -> Option<Fault> {
+fn group_fault(config: &Config, port: &Port, group: Option<&str>) -> Option<Fault> {
+    let group = group?;
+    sockets::group_id(group).is_none().then(|| {
+        let place = config.locate(&port.path("vhost_user.group"));
+        Fault::at(&place, format!("there is no group {group}"), format!("add it with `groupadd {group}`"))
+    })
+}
+
+fn socket_fault(config: &Config, port: &Port, vhost: &VhostUser) -> Option<Fault> {
+    let socket: &Path = &vhost.socket;
     let place = config.locate(&port.path("vhost_user.socket"));
     let folder = socket.parent().unwrap_or(Path::new("/"));
     if !folder.is_dir() {
@@ -109,7 +127,7 @@ fn socket_fault(config: &Config, port: &Port, socket: &Path, role: VhostRole) ->
     }
     let kind = socket.symlink_metadata().ok()?.file_type();
     (!kind.is_socket()).then(|| {
-        let verb = match role {
+        let verb = match vhost.role {
             VhostRole::Client => "connect to",
             VhostRole::Server => "replace",
         };

@@ -97,6 +97,13 @@ impl Shared {
         retired.push(self.published.swap(Arc::new(Published { epoch, snapshot })));
     }
 
+    /// A worker that hasn't taken up the current snapshot yet, if there is one.
+    pub(crate) fn behind(&self) -> Option<WorkerId> {
+        let epoch = self.published.load().epoch;
+        let behind = self.adopted.iter().position(|worker| worker.0.load(Ordering::Acquire) < epoch);
+        behind.map(|worker| WorkerId(worker as u8))
+    }
+
     /// Frees snapshots that no worker reads any more, so that no worker ever has to. Returns how many
     /// are left waiting.
     pub(crate) fn reclaim(&self) -> usize {
@@ -123,9 +130,12 @@ mod tests {
         shared.publish(Snapshot::new(&[]));
         shared.publish(Snapshot::new(&[]));
         assert_eq!(shared.reclaim(), 2);
+        assert_eq!(shared.behind(), Some(WorkerId(0)));
         shared.adopt(WorkerId(0), &shared.published.load());
+        assert_eq!(shared.behind(), Some(WorkerId(1)));
         assert_eq!(shared.reclaim(), 2);
         shared.adopt(WorkerId(1), &shared.published.load());
+        assert_eq!(shared.behind(), None);
         assert_eq!(shared.reclaim(), 0);
     }
 

@@ -1,6 +1,7 @@
 //! A worker: one thread, pinned to one CPU, that polls its receive queues and takes every burst
 //! through the whole data path.
 
+mod orders;
 mod platform;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use core_affinity::CoreId;
 use pollux_engine::datapath::{Batch, Context, Outbox, walk};
 use pollux_net::WorkerId;
 
+pub(crate) use orders::{Commander, Order, Orders, orders};
 pub(crate) use platform::{DpdkPlatform, Sink, Source, VhostSink};
 
 use crate::control::Shared;
@@ -20,6 +22,7 @@ pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) cpu: usize,
     pub(crate) platform: DpdkPlatform,
+    pub(crate) orders: Orders,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -77,6 +80,7 @@ impl Worker {
         while !self.shared.is_stopping() {
             let published = cache.load();
             if published.epoch != adopted {
+                self.orders.follow(&mut self.platform);
                 adopted = published.epoch;
                 self.shared.adopt(self.id, published);
             }

@@ -6,6 +6,9 @@ use dpdk::{Mbuf, Mempool, RxQueue, SharedTxQueue, TxQueue};
 use pollux_engine::datapath::{BURST, Platform};
 use pollux_net::{MAX_PORTS, PortId, WorkerId};
 
+/// Queues that a worker can poll: all that there can be.
+const MAX_SOURCES: usize = MAX_PORTS * *pollux_config::limits::QUEUES.end() as usize;
+
 /// A receive queue, and the port it belongs to.
 pub(crate) struct Source {
     pub(crate) port: PortId,
@@ -50,6 +53,7 @@ impl VhostSink {
 /// One worker's share of the devices.
 pub(crate) struct DpdkPlatform {
     worker: WorkerId,
+    /// Never more than there was room for from the start, so that adding one allocates nothing.
     sources: Vec<Source>,
     sinks: [Sink; MAX_PORTS],
     /// Where copies for floods come from.
@@ -58,15 +62,24 @@ pub(crate) struct DpdkPlatform {
 
 impl DpdkPlatform {
     pub(crate) fn new(worker: WorkerId, pool: Mempool) -> Self {
-        Self { worker, sources: Vec::new(), sinks: [const { Sink::None }; MAX_PORTS], pool }
+        let sources = Vec::with_capacity(MAX_SOURCES);
+        Self { worker, sources, sinks: [const { Sink::None }; MAX_PORTS], pool }
     }
 
     pub(crate) fn add_source(&mut self, source: Source) {
+        debug_assert!(self.sources.len() < MAX_SOURCES);
         self.sources.push(source);
     }
 
-    pub(crate) fn set_sink(&mut self, port: PortId, sink: Sink) {
-        self.sinks[port.index()] = sink;
+    /// Takes out one of the port's queues.
+    pub(crate) fn remove_source(&mut self, port: PortId) -> Option<Source> {
+        let place = self.sources.iter().position(|source| source.port == port)?;
+        Some(self.sources.swap_remove(place))
+    }
+
+    /// Returns where frames for the port went before.
+    pub(crate) fn set_sink(&mut self, port: PortId, sink: Sink) -> Sink {
+        std::mem::replace(&mut self.sinks[port.index()], sink)
     }
 }
 

@@ -9,11 +9,14 @@ mod harness;
 
 mod ageing;
 mod check;
+mod control;
 mod front_end;
+mod hotplug;
 mod hugepages;
 mod namespaces;
 mod restarts;
 mod signals;
+mod sockets;
 mod vectors;
 mod vhost;
 mod workers;

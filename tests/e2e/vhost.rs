@@ -8,7 +8,7 @@ use crate::front_end::format_mac;
 use crate::harness::{Closing, Switch, Vm, frame, wait};
 
 /// Ports `vm1` to `vm<count>`, whose sockets are in `folder`.
-fn config(folder: &Path, count: u8, role: &str) -> String {
+pub fn config(folder: &Path, count: u8, role: &str) -> String {
     let port = |number| {
         let socket = socket(folder, number);
         let socket = socket.display();
@@ -17,15 +17,17 @@ fn config(folder: &Path, count: u8, role: &str) -> String {
              vlan = {{ mode = \"access\", vid = 1, priority_tags = \"if-nonzero\" }}\n"
         )
     };
-    "[switch]\ncores = [0]\nhugepages = false\n".to_owned() + &(1..=count).map(port).collect::<String>()
+    // A small FDB, which the console looks through for each VM.
+    let head = "[switch]\ncores = [0]\nhugepages = false\n[fdb]\ncapacity = 1024\n";
+    head.to_owned() + &(1..=count).map(port).collect::<String>()
 }
 
-fn socket(folder: &Path, number: u8) -> PathBuf {
+pub fn socket(folder: &Path, number: u8) -> PathBuf {
     folder.join(format!("vm{number}.sock"))
 }
 
 /// Lets each VM be heard by all others, so that nothing between them is flooded after.
-fn introduce(vms: &mut [&mut Vm]) {
+pub fn introduce(vms: &mut [&mut Vm]) {
     for number in 0..vms.len() {
         let from = vms[number].mac;
         let mut hello = 0;
@@ -127,7 +129,7 @@ fn a_vm_that_comes_back_gets_its_frames_again() {
 }
 
 /// Sends one frame after another until one arrives.
-fn reach(from: &mut Vm, to: &mut Vm) {
+pub fn reach(from: &mut Vm, to: &mut Vm) {
     let (source, target) = (from.mac, to.mac);
     let mut number = 1000;
     wait("a frame to arrive", || {

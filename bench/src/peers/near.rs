@@ -36,11 +36,22 @@ impl Near {
         self.shortest.saturating_add(self.shortest / 2)
     }
 
-    /// Waits for the CPUs to be near; not for ever.
+    /// Waits for the CPUs to be near. Where they haven't been for as long as anybody would wait, the
+    /// shortest distance since is what near means from now on: it won't come back soon.
     pub(super) fn wait(&mut self) -> Result<()> {
         let end = Instant::now() + PATIENCE;
-        while self.look()? > self.limit() && Instant::now() < end {}
-        Ok(())
+        let mut shortest = u64::MAX;
+        loop {
+            let round_trip = self.look()?;
+            shortest = shortest.min(round_trip);
+            if round_trip <= self.limit() {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                self.shortest = shortest;
+                return Ok(());
+            }
+        }
     }
 
     /// Takes note of a round trip that was seen elsewhere.

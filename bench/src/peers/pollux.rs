@@ -19,6 +19,7 @@ impl Pollux {
         let mut process = Process::start("pollux", stage.pollux, |command| {
             keep_runtime_files(command, stage);
             command.args(["run", "--stats-interval", "0.25", "--config"]).arg(&file);
+            command.arg("--control").arg(stage.folder.join("control.sock"));
         })?;
         process.wait_for("the line that says it is ready", Duration::from_secs(30), |line| {
             line.starts_with("ready").then_some(())

@@ -17,10 +17,30 @@ use crate::vhost_state::VhostState;
 /// Wake-ups that can wait; more are not needed, as the bits say what happened.
 const WAITING: usize = 256;
 
+/// Something to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Something happened to the port of this number; what, its [`PortEvents::take`] says.
+    Port(u16),
+    /// A [`Waker`] was used.
+    Woken,
+}
+
+/// Wakes whoever waits for events, from any thread.
+#[derive(Clone, Debug)]
+pub struct Waker(SyncSender<Event>);
+
+impl Waker {
+    /// Sends [`Event::Woken`], unless so many events wait already that nobody can be asleep.
+    pub fn wake(&self) {
+        let _ = self.0.try_send(Event::Woken);
+    }
+}
+
 /// Where callbacks leave word.
 pub(crate) struct EventHub {
-    sender: SyncSender<u16>,
-    receiver: Mutex<Option<Receiver<u16>>>,
+    sender: SyncSender<Event>,
+    receiver: Mutex<Option<Receiver<Event>>>,
 }
 
 impl EventHub {
@@ -31,11 +51,15 @@ impl EventHub {
 }
 
 impl Eal {
-    /// Receives the number of each port that something happened to; what, its
-    /// [`PortEvents::take`] says. Wake-ups may be merged when many wait. `None` if taken already.
-    pub fn take_event_receiver(&self) -> Option<Receiver<u16>> {
+    /// Receives what happens to ports. Events may be merged when many wait. `None` if taken already.
+    pub fn take_event_receiver(&self) -> Option<Receiver<Event>> {
         let receiver = &self.inner().events.receiver;
         receiver.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// For threads that want whoever receives the events to look up.
+    pub fn waker(&self) -> Waker {
+        Waker(self.inner().events.sender.clone())
     }
 }
 
@@ -63,7 +87,7 @@ pub struct PortEvents {
     pending: AtomicU32,
     link_up: AtomicBool,
     vhost: Option<VhostState>,
-    wake: SyncSender<u16>,
+    wake: SyncSender<Event>,
 }
 
 const LINK: u32 = 1;
@@ -116,7 +140,7 @@ impl PortEvents {
         }
         self.pending.fetch_or(bit, Ordering::AcqRel);
         // Full or nobody there: the bit stays, and the port is looked at with the next wake-up.
-        let _ = self.wake.try_send(self.port);
+        let _ = self.wake.try_send(Event::Port(self.port));
     }
 }
 

@@ -35,7 +35,7 @@ mod vhost_state;
 pub use device::Device;
 pub use eal::{Eal, EalOptions, Pci};
 pub use error::{Error, Result};
-pub use events::{Happened, PortEvents};
+pub use events::{Event, Happened, PortEvents, Waker};
 pub use info::{DeviceInfo, RingLimits};
 pub use link::Link;
 pub use log::{LogLevel, LogSink, to_stderr};

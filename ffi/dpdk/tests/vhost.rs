@@ -5,7 +5,7 @@ mod support;
 
 use std::slice::from_ref;
 
-use dpdk::{Device, Eal, Mbuf, Mempool, Note, Port, PortConfig, Queues, Started, VhostPort};
+use dpdk::{Device, Eal, Event, Mbuf, Mempool, Note, Port, PortConfig, Queues, Started, VhostPort};
 use support::*;
 
 #[test]
@@ -29,7 +29,7 @@ fn frames_cross_between_vhost_and_virtio_user() {
     let mut guest = guest.start(&config, from_ref(&pool)).unwrap();
 
     wait("the link", || vm.events().is_link_up());
-    assert_eq!(receiver.recv().unwrap(), vm.number());
+    assert_eq!(receiver.recv().unwrap(), Event::Port(vm.number()));
     assert!(vm.events().take().link);
     let vhost = vm.vhost().unwrap();
     wait("the queues", || vhost.is_rx_enabled(0) && vhost.is_tx_enabled(0));

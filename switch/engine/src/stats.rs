@@ -1,5 +1,5 @@
 use std::array;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, SubAssign};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use pollux_net::{MAX_PORTS, PortId};
@@ -153,6 +153,20 @@ impl AddAssign for PortTotals {
         self.replicated += other.replicated;
         for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
             *mine += theirs;
+        }
+    }
+}
+
+impl SubAssign for PortTotals {
+    /// What was counted since `earlier`, which is of the same counters.
+    fn sub_assign(&mut self, earlier: Self) {
+        self.rx_frames -= earlier.rx_frames;
+        self.rx_bytes -= earlier.rx_bytes;
+        self.tx_frames -= earlier.tx_frames;
+        self.tx_bytes -= earlier.tx_bytes;
+        self.replicated -= earlier.replicated;
+        for (mine, theirs) in self.drops.iter_mut().zip(earlier.drops) {
+            *mine -= theirs;
         }
     }
 }

@@ -73,6 +73,11 @@ impl Lines {
         self.0.state.lock().unwrap().lines.len()
     }
 
+    /// The lines from number `from` on.
+    pub fn since(&self, from: usize) -> Vec<String> {
+        self.0.state.lock().unwrap().lines[from..].to_vec()
+    }
+
     /// Everything so far.
     pub fn text(&self) -> String {
         self.0.state.lock().unwrap().lines.join("\n")

@@ -5,17 +5,23 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use pollux::console::Command as ConsoleCommand;
+use pollux::rpc::Client;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Closing, Lines, Namespace, require_root, runtime_dir, wait};
+
+const FILE: &str = "pollux.toml";
+const SOCKET: &str = "control.sock";
 
 /// `pollux run`. It is killed, and what it left removed, unless a test stops it.
 pub struct Switch {
     child: Child,
     pub stdout: Lines,
     pub stderr: Lines,
-    /// Holds the file.
-    _folder: TempDir,
+    /// Holds the file and the control socket.
+    folder: TempDir,
 }
 
 /// A port's counters while the switch runs.
@@ -41,7 +47,7 @@ impl Switch {
     pub fn launch(namespace: Option<&Namespace>, config: &str) -> Self {
         require_root();
         let folder = TempDir::new().unwrap();
-        let file = folder.path().join("pollux.toml");
+        let file = folder.path().join(FILE);
         std::fs::write(&file, config).unwrap();
         let pollux = env!("CARGO_BIN_EXE_pollux");
         let mut command = match namespace {
@@ -49,11 +55,12 @@ impl Switch {
             None => Command::new(pollux),
         };
         command.args(["run", "--stats-interval", "0.1", "--config"]).arg(&file);
+        command.arg("--control").arg(folder.path().join(SOCKET));
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = Lines::of(child.stdout.take().unwrap());
         let stderr = Lines::of(child.stderr.take().unwrap());
-        Self { child, stdout, stderr, _folder: folder }
+        Self { child, stdout, stderr, folder }
     }
 
     fn ready(self) -> Self {
@@ -65,6 +72,35 @@ impl Switch {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(SOCKET)
+    }
+
+    /// Puts other text into the file.
+    pub fn rewrite(&self, config: &str) {
+        std::fs::write(self.folder.path().join(FILE), config).unwrap();
+    }
+
+    /// Runs a console command.
+    pub fn exec(&self, command: &str) -> Output {
+        let socket = self.socket();
+        run_to_end(&["exec", "--control", socket.to_str().unwrap(), "--json", command]).1
+    }
+
+    /// Asks what the console asks with `command`, which succeeds; without a process for each question.
+    pub fn ask(&self, command: &str) -> Value {
+        let ConsoleCommand { method, params } = ConsoleCommand::parse(command).unwrap().expect("a command");
+        let answer = Client::connect(&self.socket()).and_then(|mut client| client.call(method, params));
+        answer.unwrap_or_else(|error| panic!("{command}: {error}"))
+    }
+
+    /// Ends it as a crash does.
+    pub fn crash(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Where DPDK keeps its files.

@@ -106,8 +106,7 @@ impl Vm {
         let before = self.lines.count();
         self.say("report");
         self.answer(before, |line| (line == "end").then_some(()));
-        let text = self.lines.text();
-        text.lines().skip(before).filter_map(parse_stream).collect()
+        self.lines.since(before).iter().filter_map(|line| parse_stream(line)).collect()
     }
 
     /// Ends it as a VM's shutdown does.
@@ -129,7 +128,7 @@ impl Vm {
     }
 
     fn answer<T>(&self, from: usize, look: impl Fn(&str) -> Option<T>) -> T {
-        let found = self.lines.find(|lines| lines.iter().skip(from).find_map(|line| look(line)));
+        let found = self.lines.find(|lines| lines[from..].iter().find_map(|line| look(line)));
         found
             .unwrap_or_else(|| panic!("the VM has no answer:\n{}\n{}", self.lines.text(), self.errors.text()))
     }

@@ -1,0 +1,191 @@
+//! What another file would change.
+
+use std::fmt;
+
+use pollux_net::{Mac, Vid};
+
+use crate::{Config, Fault, Faults, Port, PortKind, StaticEntry};
+
+/// What differs between the configuration that runs and the one that is to run. Ports are known by
+/// their names; each is in one list at most, in the order of the file that has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Ports that the running configuration hasn't.
+    pub attached: Vec<String>,
+    /// Ports that only the running configuration has.
+    pub detached: Vec<String>,
+    /// Ports over another device or socket, or with other queues or rings: taken away and made anew.
+    pub replaced: Vec<String>,
+    /// Ports of which only what the data path looks up changes: VLANs, trust, default PCP, and on a
+    /// vhost-user port the MTU.
+    pub retuned: Vec<String>,
+    /// Whether addresses age in another time.
+    pub ageing: bool,
+    /// Static entries that go, and those that come; one that moves to another port is in both.
+    pub statics_removed: Vec<(Vid, Mac)>,
+    /// See `statics_removed`.
+    pub statics_added: Vec<(Vid, Mac)>,
+}
+
+impl Changes {
+    /// What it takes to get from `old` to `new` without a restart.
+    ///
+    /// # Errors
+    ///
+    /// Every setting of `new` that can't change while the switch runs, at its place.
+    pub fn between(old: &Config, new: &Config) -> Result<Self, Faults> {
+        let faults = restarts(old, new);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let find = |config: &Config, name: &str| config.ports.iter().find(|port| port.name == name).cloned();
+        let mut changes = Self {
+            detached: names(old.ports.iter().filter(|port| find(new, &port.name).is_none())),
+            ageing: old.fdb.ageing_time != new.fdb.ageing_time,
+            ..Self::default()
+        };
+        for port in &new.ports {
+            let list = match find(old, &port.name) {
+                None => &mut changes.attached,
+                Some(before) if needs_new_device(&before, port) => &mut changes.replaced,
+                Some(before) if before != *port => &mut changes.retuned,
+                Some(_) => continue,
+            };
+            list.push(port.name.clone());
+        }
+        changes.statics_removed = statics_only_in(old, new);
+        changes.statics_added = statics_only_in(new, old);
+        Ok(changes)
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The changes in a line, for people.
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ports = [
+            ("attached", &self.attached),
+            ("detached", &self.detached),
+            ("replaced", &self.replaced),
+            ("changed", &self.retuned),
+        ];
+        let ports = ports.iter().filter(|(_, names)| !names.is_empty());
+        let mut parts: Vec<_> = ports.map(|(what, names)| format!("{what} {}", names.join(", "))).collect();
+        if self.ageing {
+            parts.push("ageing time set".to_owned());
+        }
+        for (what, entries) in [("removed", &self.statics_removed), ("added", &self.statics_added)] {
+            if !entries.is_empty() {
+                parts.push(format!("static entries {what}: {}", entries.len()));
+            }
+        }
+        if parts.is_empty() { f.write_str("nothing changed") } else { f.write_str(&parts.join("; ")) }
+    }
+}
+
+fn names<'a>(ports: impl Iterator<Item = &'a Port>) -> Vec<String> {
+    ports.map(|port| port.name.clone()).collect()
+}
+
+/// A NIC may have to be stopped to take another MTU; a VM's port has none.
+fn needs_new_device(old: &Port, new: &Port) -> bool {
+    let device = matches!(new.kind, PortKind::Device(_));
+    old.kind != new.kind || (device && old.mtu != new.mtu)
+}
+
+/// The static entries of `config` that `other` hasn't, or has on another port.
+fn statics_only_in(config: &Config, other: &Config) -> Vec<(Vid, Mac)> {
+    let whole = |config: &Config, entry: &StaticEntry| {
+        (entry.vid, entry.mac, config.port(entry.port).map(|port| port.name.clone()))
+    };
+    let others: Vec<_> = other.fdb.statics.iter().map(|entry| whole(other, entry)).collect();
+    let only = config.fdb.statics.iter().filter(|entry| !others.contains(&whole(config, entry)));
+    only.map(|entry| (entry.vid, entry.mac)).collect()
+}
+
+/// What can't change while the switch runs.
+fn restarts(old: &Config, new: &Config) -> Faults {
+    let settings = [
+        ("switch.cores", old.switch.cores != new.switch.cores),
+        ("switch.hugepages", old.switch.hugepages != new.switch.hugepages),
+        ("switch.memory", old.switch.memory != new.switch.memory),
+        ("fdb.capacity", old.fdb.capacity != new.fdb.capacity),
+    ];
+    let changed = settings.iter().filter(|(_, changed)| *changed);
+    changed
+        .map(|(path, _)| {
+            let what = format!("`{path}` can't change while the switch runs");
+            Fault::at(&new.locate(path), what, "leave it as it was, or restart the switch")
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = "[switch]\ncores = [1]\n[ports.a]\ndevice = \"net_null0\"\n[ports.b]\n\
+                       vhost_user = { socket = \"/run/b.sock\" }\n[ports.c]\ndevice = \"net_null1\"\n\
+                       [[fdb.static]]\nmac = \"02:00:00:00:00:01\"\nvid = 1\nport = \"b\"\n";
+
+    fn parse(text: &str) -> Config {
+        crate::parse("new.toml", text).unwrap_or_else(|faults| panic!("{}", faults.lines()))
+    }
+
+    fn changes(edit: impl Fn(&str) -> String) -> Changes {
+        Changes::between(&parse(OLD), &parse(&edit(OLD))).unwrap()
+    }
+
+    #[test]
+    fn the_same_file_changes_nothing() {
+        let none = changes(str::to_owned);
+        assert!(none.is_empty());
+        assert_eq!(none.to_string(), "nothing changed");
+        // Nor do comments, order and what was the default anyway.
+        assert!(changes(|old| format!("# mine\n{old}\n[fdb]\nageing_time = \"300s\"\n")).is_empty());
+    }
+
+    #[test]
+    fn ports_come_go_are_replaced_and_retuned() {
+        let changed = changes(|old| {
+            old.replace("[ports.c]", "[ports.d]")
+                .replace("\"net_null0\"", "\"net_null0\"\nmtu = 9000")
+                .replace(
+                    "\"/run/b.sock\" }",
+                    "\"/run/b.sock\" }\nvlan = { mode = \"trunk\", allowed = [1] }\nmtu = 9000",
+                )
+        });
+        assert_eq!(changed.attached, ["d"]);
+        assert_eq!(changed.detached, ["c"]);
+        assert_eq!(changed.replaced, ["a"]);
+        assert_eq!(changed.retuned, ["b"]);
+        assert!(!changed.ageing && changed.statics_added.is_empty() && changed.statics_removed.is_empty());
+        assert_eq!(changed.to_string(), "attached d; detached c; replaced a; changed b");
+    }
+
+    #[test]
+    fn a_static_entry_that_moves_goes_and_comes() {
+        let moved = changes(|old| old.replace("port = \"b\"", "port = \"a\""));
+        assert_eq!(moved.statics_removed.len(), 1);
+        assert_eq!(moved.statics_removed, moved.statics_added);
+        // The place of a port in the file is not its name.
+        let reordered =
+            changes(|old| old.replace("[ports.a]", "[ports.x]").replace("[ports.c]", "[ports.a]"));
+        assert!(reordered.statics_removed.is_empty(), "{reordered:?}");
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_refused_with_its_place() {
+        let new = parse(&(OLD.replace("cores = [1]", "cores = [1, 2]\nmemory = \"1GiB\"")));
+        let faults = Changes::between(&parse(OLD), &new).unwrap_err();
+        assert_eq!(
+            faults.lines().to_string(),
+            "new.toml:2:9: `switch.cores` can't change while the switch runs: `[1, 2]`; leave it as it was, or restart the switch\n\
+             new.toml:3:10: `switch.memory` can't change while the switch runs: `\"1GiB\"`; leave it as it was, or restart the switch"
+        );
+    }
+}

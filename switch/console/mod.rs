@@ -1,0 +1,17 @@
+//! Console commands: what a person types, the calls that it becomes, and how the answers read.
+
+mod grammar;
+mod render;
+
+pub use grammar::{Command, InputError};
+pub use render::render;
+
+/// The commands there are, for people.
+pub const HELP: &str = "\
+show vhost [PORT|all]            VMs: their connection, features, queues, addresses and counters
+show port stats PORT|all         frames and octets received, sent and dropped, and the balance
+show config running              the configuration that runs, as a file
+port attach NAME { KEYS }        adds a port; KEYS are those below [ports.NAME] in the file
+port detach NAME                 takes a port away
+config reload                    reads the file again and applies what differs
+";

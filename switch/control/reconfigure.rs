@@ -1,0 +1,281 @@
+//! From the configuration that runs to another one, while frames go on: only what differs is touched,
+//! and either all of it changes or nothing.
+//!
+//! A port that comes is started first, out of the workers' sight. Then every worker learns where to send
+//! its frames, together with the VLANs that it is in; only when all have, its own frames are polled. So no
+//! worker meets an address of a port that it doesn't know yet. A port that goes loses its VLANs and its
+//! queues in one step; the addresses behind it are flushed when no worker has a frame of it left.
+
+use std::time::{Duration, Instant};
+
+use pollux_config::{Changes, Config, Fault, Faults, Port};
+use pollux_engine::Snapshot;
+use pollux_engine::fdb::FdbKey;
+use pollux_net::{PortId, WorkerId};
+
+use super::plan::{self, MemoryPlan, PortPlan};
+use super::ports::{self, Dealt, LivePort};
+use super::{Host, StartError, Switch, multi_segment, preflight, specs};
+use crate::worker::Order;
+
+/// How long a worker may take for a round. It takes microseconds, unless the kernel runs something else
+/// on its CPU.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two looks whether the workers are through with a round.
+const PAUSE: Duration = Duration::from_micros(20);
+
+/// The new configuration can't be had. What ran before goes on, but for what is said otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconfigureError {
+    /// The file asks for what can't be changed, or for what the host or the switch lacks.
+    #[error("{0}")]
+    Faults(Faults),
+    /// A port doesn't start.
+    #[error("{0}")]
+    Start(#[from] StartError),
+    /// A port was taken away to be made anew; neither the new one nor the old one starts.
+    #[error("{why}; nor does the old port start again: {also}; it is gone")]
+    Lost {
+        /// Why the new one doesn't start.
+        why: Box<StartError>,
+        /// Why the old one doesn't.
+        also: Box<StartError>,
+    },
+    /// A worker doesn't answer.
+    #[error("worker {0} has not finished a round for {n} s: the change is not complete", n = PATIENCE.as_secs())]
+    Stuck(WorkerId),
+}
+
+impl From<Faults> for ReconfigureError {
+    fn from(faults: Faults) -> Self {
+        Self::Faults(faults)
+    }
+}
+
+/// A port that is started, and its queues, which no worker has yet.
+type Fresh = (LivePort, Dealt);
+
+/// Takes a port's queues off the workers' loads.
+fn unload(loads: &mut [usize], port: &LivePort) {
+    for &poller in &port.pollers {
+        loads[poller] -= 1;
+    }
+}
+
+impl Switch {
+    /// The configuration that runs.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Makes the switch what `new` says, and tells what that changed.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; the switch then runs as before.
+    pub fn reconfigure(&mut self, new: Config) -> Result<Changes, ReconfigureError> {
+        let changes = Changes::between(&self.config, &new)?;
+        self.check(&changes, &new)?;
+        let mut fresh = self.prepare(&new, &changes.attached)?;
+        self.detach(&changes.replaced)?;
+        match self.prepare(&new, &changes.replaced) {
+            Ok(replaced) => fresh.extend(replaced),
+            Err(why) => {
+                fresh.iter().for_each(|(port, _)| unload(&mut self.loads, port));
+                drop(fresh);
+                return Err(self.restore(&changes.replaced, why));
+            }
+        }
+        self.detach(&changes.detached)?;
+        self.config = new;
+        self.join(fresh)?;
+        self.apply_fdb(&changes);
+        Ok(changes)
+    }
+
+    /// What the host or the switch lacks for the ports that come.
+    fn check(&self, changes: &Changes, new: &Config) -> Result<(), Faults> {
+        let comes = |port: &&Port| changes.attached.contains(&port.name);
+        let needed = MemoryPlan::needed(new, self.sockets.len()).mbufs;
+        let short = (needed > self.pools.size()).then(|| {
+            let port = new.ports.iter().rfind(|port| changes.attached.contains(&port.name));
+            let path = port.map_or("ports".to_owned(), |port| format!("ports.{}", port.name));
+            let what =
+                format!("{needed} mbufs are needed with this port, and the switch has {}", self.pools.size());
+            let cure = "restart the switch, or give it more to begin with, as in `memory = \"1GiB\"`";
+            Fault::at(&new.locate(&path), what, cure)
+        });
+        // DPDK looks at the PCI bus when it starts, and only at the addresses that it was given then.
+        let pci =
+            new.ports.iter().filter(comes).filter(|port| plan::pci_address(port).is_some()).map(|port| {
+                let cure = "restart the switch; a port that was there at its start may go and come";
+                Fault::at(
+                    &new.locate(&port.path("device")),
+                    "a NIC can't be added while the switch runs",
+                    cure,
+                )
+            });
+        let ports = new.ports.iter().filter(comes);
+        let lacking = preflight::ports(new, ports, &Host::default());
+        let faults: Faults = lacking.into_iter().chain(pci).chain(short).collect();
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
+    /// Starts the ports of these names, and deals their queues out. Those that started before one fails
+    /// are stopped again.
+    fn prepare(&mut self, config: &Config, names: &[String]) -> Result<Vec<Fresh>, StartError> {
+        let mut fresh: Vec<Fresh> = Vec::new();
+        let loads = self.loads.clone();
+        for port in config.ports.iter().filter(|port| names.contains(&port.name)) {
+            let taken = self.ports.iter().chain(fresh.iter().map(|(port, _)| port)).map(|port| port.id);
+            let taken: Vec<_> = taken.collect();
+            let started = match PortId::all().find(|id| !taken.contains(id)) {
+                Some(id) => self.prepare_one(config, port, id),
+                None => Err(StartError::Worker(format!("port {}: the switch has no number left", port.name))),
+            };
+            match started {
+                Ok(started) => fresh.push(started),
+                Err(error) => {
+                    self.loads = loads;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(fresh)
+    }
+
+    fn prepare_one(&mut self, config: &Config, port: &Port, id: PortId) -> Result<Fresh, StartError> {
+        let plan = PortPlan::new(id, port, self.sockets.len());
+        let attached = ports::attach(&self.eal, port, plan)?;
+        let (queues, socket) = attached.rx_queues()?;
+        let pollers = plan::spread_queues(queues, socket, &self.sockets, &mut self.loads);
+        let (mut port, dealt) =
+            attached.start(&self.pools, multi_segment(config), pollers, self.sockets.len())?;
+        port.before = self.counted(id);
+        Ok((port, dealt))
+    }
+
+    /// Takes ports away.
+    fn detach(&mut self, names: &[String]) -> Result<(), ReconfigureError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let (gone, stay) = self.ports.drain(..).partition(|port: &LivePort| names.contains(&port.name));
+        let gone: Vec<LivePort> = gone;
+        self.ports = stay;
+        for port in &gone {
+            self.shared.set_link(port.id, false);
+            unload(&mut self.loads, port);
+            self.order_all(|_| Order::GiveUp(port.id));
+        }
+        self.publish()?;
+        for port in gone {
+            self.departed += self.totals_of(&port);
+            self.shared.fdb.flush_port(port.id);
+            for entry in self.config.fdb.statics.iter() {
+                if self.config.port(entry.port).is_some_and(|of| of.name == port.name) {
+                    self.shared.fdb.remove(FdbKey::new(entry.vid, entry.mac));
+                }
+            }
+            if let Err(refused) = port.device.stop() {
+                tracing::error!("port {}: {}", port.name, refused.error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the workers have ports that are started, and puts the tables of `self.config` in place.
+    fn join(&mut self, fresh: Vec<Fresh>) -> Result<(), ReconfigureError> {
+        let mut sources = Vec::new();
+        for (port, dealt) in fresh {
+            let mut sinks = dealt.sinks.into_iter();
+            let id = port.id;
+            self.order_all(|_| Order::Send(id, sinks.next().unwrap_or(crate::worker::Sink::None)));
+            sources.extend(dealt.sources);
+            self.ports.push(port);
+        }
+        let place = |name: &str| self.config.ports.iter().position(|port| port.name == name);
+        self.ports.sort_by_key(|port| place(&port.name));
+        self.publish()?;
+        if !sources.is_empty() {
+            for (worker, source) in sources {
+                self.commanders[worker].give(Order::Poll(source));
+            }
+            self.publish()?;
+        }
+        for port in &self.ports {
+            self.shared.set_link(port.id, port.link.up);
+        }
+        Ok(())
+    }
+
+    /// Brings back what was taken away to be replaced.
+    fn restore(&mut self, names: &[String], why: StartError) -> ReconfigureError {
+        let config = self.config.clone();
+        let joined = match self.prepare(&config, names) {
+            Ok(fresh) => self.join(fresh),
+            Err(also) => return ReconfigureError::Lost { why: why.into(), also: also.into() },
+        };
+        self.add_statics(|_| true);
+        joined.err().unwrap_or(ReconfigureError::Start(why))
+    }
+
+    /// What changes about addresses.
+    fn apply_fdb(&mut self, changes: &Changes) {
+        let fdb = &self.shared.fdb;
+        if changes.ageing {
+            fdb.set_ageing_seconds(self.config.fdb.ageing_time.as_secs() as u32);
+        }
+        // A port in other VLANs may leave addresses behind that it can't reach any more.
+        for port in self.ports.iter().filter(|port| changes.retuned.contains(&port.name)) {
+            fdb.flush_port(port.id);
+        }
+        for &(vid, mac) in &changes.statics_removed {
+            fdb.remove(FdbKey::new(vid, mac));
+        }
+        let added = |key: FdbKey| changes.statics_added.contains(&(key.vid(), key.mac()));
+        let replaced = |name: &str| changes.replaced.iter().any(|replaced| replaced == name);
+        let config = &self.config;
+        self.add_statics(|entry| {
+            let on = config.port(entry.port).is_some_and(|port| replaced(&port.name));
+            on || added(FdbKey::new(entry.vid, entry.mac))
+        });
+    }
+
+    /// Enters those static entries of the file that are `wanted`.
+    fn add_statics(&self, wanted: impl Fn(&pollux_config::StaticEntry) -> bool) {
+        let now = self.shared.now_seconds();
+        for entry in self.config.fdb.statics.iter().filter(|entry| wanted(entry)) {
+            let Some(name) = self.config.port(entry.port).map(|port| &port.name) else { continue };
+            let Some(port) = self.ports.iter().find(|port| port.name == *name) else { continue };
+            if let Err(full) = self.shared.fdb.insert_static(FdbKey::new(entry.vid, entry.mac), port.id, now)
+            {
+                tracing::error!("{} in VLAN {} on port {name}: {full}", entry.mac, entry.vid);
+            }
+        }
+    }
+
+    /// Gives every worker an order.
+    fn order_all(&self, mut order: impl FnMut(usize) -> Order) {
+        for (worker, commander) in self.commanders.iter().enumerate() {
+            commander.give(order(worker));
+        }
+    }
+
+    /// Puts the tables of the ports that there are in place, and waits until every worker has taken them
+    /// up and followed its orders.
+    fn publish(&self) -> Result<(), ReconfigureError> {
+        self.shared.publish(Snapshot::new(&specs(&self.config, &self.ports)));
+        let start = Instant::now();
+        while let Some(worker) = self.shared.behind() {
+            if start.elapsed() > PATIENCE {
+                return Err(ReconfigureError::Stuck(worker));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        self.commanders.iter().for_each(crate::worker::Commander::clear);
+        self.shared.reclaim();
+        Ok(())
+    }
+}

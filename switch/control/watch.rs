@@ -1,0 +1,74 @@
+//! What the control thread does while the switch runs: it takes up what happened to ports, moves the
+//! clock on and ages the FDB.
+
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use super::Switch;
+
+/// How often the clock moves on and the FDB is swept while nothing else happens.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Part of the FDB that one tick sweeps, so that dead entries are gone within about ten seconds.
+const SWEEPS_PER_PASS: usize = 100;
+
+/// Something that happened to a port, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkChange {
+    /// The port's name.
+    pub port: String,
+    /// Its link now.
+    pub link: dpdk::Link,
+}
+
+impl Switch {
+    /// Lets other threads have [`watch`](Self::watch) return.
+    pub fn waker(&self) -> dpdk::Waker {
+        self.eal.waker()
+    }
+
+    /// Waits for events, moves the clock on and ages the FDB. Returns by `until`, when links changed, or
+    /// when a [`waker`](Self::waker) asked for it.
+    pub fn watch(&mut self, until: Instant) -> Vec<LinkChange> {
+        loop {
+            let now = Instant::now();
+            let wake = self.next_look.min(until);
+            let mut asked = false;
+            let changed = match self.events.recv_timeout(wake.saturating_duration_since(now)) {
+                Ok(first) => {
+                    let events: Vec<_> = std::iter::once(first).chain(self.events.try_iter()).collect();
+                    asked = events.contains(&dpdk::Event::Woken);
+                    self.look_at(|number| events.contains(&dpdk::Event::Port(number)))
+                }
+                Err(RecvTimeoutError::Timeout) if wake == self.next_look => self.tick(),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Vec::new(),
+            };
+            if asked || !changed.is_empty() || Instant::now() >= until {
+                return changed;
+            }
+        }
+    }
+
+    fn tick(&mut self) -> Vec<LinkChange> {
+        self.next_look = Instant::now() + TICK;
+        let now = self.started.elapsed().as_secs() as u32;
+        let second_passed = now != self.shared.now_seconds();
+        self.shared.set_now_seconds(now);
+        self.shared.fdb.sweep(now, self.shared.fdb.buckets().div_ceil(SWEEPS_PER_PASS));
+        self.shared.reclaim();
+        // Devices without link events are asked once a second, the others as a precaution.
+        if second_passed { self.look_at(|_| true) } else { Vec::new() }
+    }
+
+    /// Takes up what happened to the ports whose numbers in DPDK are `among` those to look at.
+    pub(super) fn look_at(&mut self, among: impl Fn(u16) -> bool) -> Vec<LinkChange> {
+        let mut changes = Vec::new();
+        for port in self.ports.iter_mut().filter(|port| among(port.device.number())) {
+            if let Some(link) = port.refresh() {
+                self.shared.set_link(port.id, link.up);
+                changes.push(LinkChange { port: port.name.clone(), link });
+            }
+        }
+        changes
+    }
+}

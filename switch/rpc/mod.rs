@@ -1,0 +1,17 @@
+//! The control socket: JSON-RPC 2.0, one message a line, over a Unix socket.
+//!
+//! [`Server`] takes connections and lines on threads of its own and hands [`Request`]s to the thread that
+//! owns the switch, which answers them with [`methods::answer`] when it gets to it: no client ever waits
+//! on a worker, and no worker on a client. [`Client`] is the other end.
+
+mod client;
+pub mod methods;
+mod protocol;
+mod server;
+
+pub use client::{CallError, Client};
+pub use protocol::{Code, Failure, VERSION};
+pub use server::{Request, Server};
+
+/// Where the socket is unless told otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/pollux/control.sock";
