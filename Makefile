@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 POLLUX := $(or $(CARGO_TARGET_DIR),target)/release/pollux
 
-.PHONY: help demo test vectors release fmt lint doc loom sanitize bench-micro bench-peers test-nic clean
+.PHONY: help demo test vectors release fmt lint doc loom sanitize bench-micro bench-peers test-vm test-nic clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,8 +18,8 @@ release: ## The binary, optimised, in target/release
 	@scripts/setup.sh build
 	$(CARGO) build --release --bin pollux
 
-test: ## Every test but the ones with guests: unit, property, model, loom, sanitizers, end to end
-	@scripts/setup.sh test
+test: ## Every test but the long ones: unit, property, model, loom, sanitizers, end to end, two guests
+	@scripts/setup.sh test vm
 	@scripts/test.sh
 
 vectors: ## What each port sends of each tag: the table, row by row, over real ports
@@ -53,6 +53,10 @@ bench-micro: ## Cycles a packet of each stage and of the FDB
 bench-peers: release ## Pollux beside testpmd and Open vSwitch, in the same run
 	@scripts/setup.sh peers
 	$(POLLUX) bench peers
+
+test-vm: release ## Two guests on vhost-user ports, at length: addresses, files, queues, a killed switch
+	@scripts/setup.sh vm
+	tests/vm/run.py --long --pollux $(POLLUX)
 
 test-nic: release ## A guest with emulated Intel NICs behind an IOMMU, and Pollux on them
 	tests/nic/run.py --pollux $(POLLUX)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and running Pollux needs and this machine lacks.
-#   scripts/setup.sh build|demo|test|peers|nic ...
+#   scripts/setup.sh build|demo|test|vm|peers ...
 # Debian and Ubuntu packages through apt-get; cargo-nextest and cargo-deny through cargo where there is none.
 set -euo pipefail
 
@@ -10,6 +10,7 @@ declare -A packages=(
     [build]="$build"
     [demo]="$build $run"
     [test]="$build $run tcpdump python3-scapy"
+    [vm]="$build $run qemu-system-x86 busybox-static iperf3 python3"
     [peers]="$build dpdk-dev openvswitch-switch-dpdk"
 )
 declare -A tools=([test]="cargo-nextest" [lint]="cargo-deny")

@@ -10,6 +10,7 @@ fi
 
 PROPTEST_CASES=1500 cargo nextest run --workspace
 cargo test --workspace --doc --quiet
+tests/vm/run.py --pollux "${CARGO_TARGET_DIR:-target}/debug/pollux"
 RUSTFLAGS="--cfg loom" cargo test --release -p pollux-engine --lib --target-dir target/loom fdb::
 if cargo +nightly --version >/dev/null 2>&1; then
     scripts/sanitize.sh

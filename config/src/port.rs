@@ -37,6 +37,16 @@ pub enum PortKind {
     VhostUser(VhostUser),
 }
 
+impl PortKind {
+    /// What no two ports have in common: a device's name, or a socket's path.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Device(device) => device.spec.name(),
+            Self::VhostUser(vhost) => vhost.socket.display().to_string(),
+        }
+    }
+}
+
 /// What the file says of a port's name: the port, or `None` if it is at fault.
 pub(crate) struct Entry {
     pub(crate) name: String,

@@ -100,6 +100,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_thread_register",
     "rte_thread_unregister",
     "rte_version",
+    "rte_vhost_driver_disable_features",
     "rte_vhost_driver_get_protocol_features",
     "rte_vhost_driver_set_protocol_features",
     "rte_vhost_get_negotiated_features",

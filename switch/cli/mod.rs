@@ -1,4 +1,4 @@
-//! The command line: `pollux run`, `check`, `demo`, `exec`, `bench`.
+//! The command line: `pollux run`, `check`, `exec`, `vm`, `demo`, `bench`.
 
 mod check;
 mod demo;
@@ -6,6 +6,7 @@ mod exec;
 mod file;
 mod run;
 mod signals;
+mod vm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +37,8 @@ enum Command {
     Check(FileArguments),
     /// Runs console commands: from the arguments, a file or the standard input
     Exec(exec::ExecArguments),
+    /// Prints what QEMU or libvirt needs for a VM on a port
+    Vm(vm::VmArguments),
     /// Shows the switch at work on this machine: no NIC, no hugepages, no file
     Demo,
     /// What the demo does inside a host's namespace, for its own use
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Exec(arguments) => exec::exec(&arguments),
+        Command::Vm(arguments) => vm::vm(&arguments),
         Command::Demo => demo::demo(),
         Command::DemoEnd(arguments) => demo::end(&arguments),
         Command::Bench(command) => return bench(&command),

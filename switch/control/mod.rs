@@ -84,6 +84,8 @@ pub struct Switch {
     shared: Arc<Shared>,
     plan: Plan,
     config: Config,
+    /// The PCI addresses that DPDK was given when it started.
+    nics: Vec<String>,
     /// What ports that are gone had counted.
     departed: PortTotals,
     /// The NUMA socket of each worker's CPU, and the receive queues that it polls.
@@ -148,6 +150,7 @@ impl Switch {
             events,
             shared,
             plan,
+            nics: plan::pci_addresses(&config),
             config,
             departed: PortTotals::default(),
             sockets,

@@ -77,21 +77,31 @@ impl Switch {
     pub fn reconfigure(&mut self, new: Config) -> Result<Changes, ReconfigureError> {
         let changes = Changes::between(&self.config, &new)?;
         self.check(&changes, &new)?;
-        let mut fresh = self.prepare(&new, &changes.attached)?;
-        self.detach(&changes.replaced)?;
-        match self.prepare(&new, &changes.replaced) {
-            Ok(replaced) => fresh.extend(replaced),
-            Err(why) => {
-                fresh.iter().for_each(|(port, _)| unload(&mut self.loads, port));
-                drop(fresh);
-                return Err(self.restore(&changes.replaced, why));
-            }
+        let leaving = [&changes.replaced[..], &changes.detached].concat();
+        let (late, early) = self.in_order(&changes, &new);
+        let mut fresh = Vec::new();
+        self.prepare(&new, &early, &mut fresh)?;
+        self.detach(&leaving)?;
+        if let Err(why) = self.prepare(&new, &late, &mut fresh) {
+            self.discard(fresh.into_iter());
+            return Err(self.restore(&leaving, why));
         }
-        self.detach(&changes.detached)?;
         self.config = new;
         self.join(fresh)?;
         self.apply_fdb(&changes);
         Ok(changes)
+    }
+
+    /// The ports that can be made only after others have gone, because they have the same device or
+    /// socket, as when a port gets another name; and those that can be made before.
+    fn in_order(&self, changes: &Changes, new: &Config) -> (Vec<String>, Vec<String>) {
+        let taken: Vec<_> = self.config.ports.iter().map(|port| port.kind.identity()).collect();
+        let waits = |name: &String| {
+            let port = new.ports.iter().find(|port| port.name == *name);
+            port.is_some_and(|port| taken.contains(&port.kind.identity()))
+        };
+        let (waiting, early): (Vec<_>, _) = changes.attached.iter().cloned().partition(waits);
+        ([&changes.replaced[..], &waiting].concat(), early)
     }
 
     /// What the host or the switch lacks for the ports that come.
@@ -107,29 +117,31 @@ impl Switch {
             Fault::at(&new.locate(&path), what, cure)
         });
         // DPDK looks at the PCI bus when it starts, and only at the addresses that it was given then.
-        let pci =
-            new.ports.iter().filter(comes).filter(|port| plan::pci_address(port).is_some()).map(|port| {
-                let cure = "restart the switch; a port that was there at its start may go and come";
-                Fault::at(
-                    &new.locate(&port.path("device")),
-                    "a NIC can't be added while the switch runs",
-                    cure,
-                )
-            });
-        let ports = new.ports.iter().filter(comes);
+        let unknown = |port: &&Port| plan::pci_address(port).is_some_and(|nic| !self.nics.contains(&nic));
+        let pci = new.ports.iter().filter(comes).filter(unknown).map(|port| {
+            let what = "a NIC can't be added while the switch runs";
+            let cure = "restart the switch; a port that was there at its start may go and come";
+            Fault::at(&new.locate(&port.path("device")), what, cure)
+        });
+        let (_, early) = self.in_order(changes, new);
+        let ports = new.ports.iter().filter(|port| early.contains(&port.name));
         let lacking = preflight::ports(new, ports, &Host::default());
         let faults: Faults = lacking.into_iter().chain(pci).chain(short).collect();
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
-    /// Starts the ports of these names, and deals their queues out. Those that started before one fails
-    /// are stopped again.
-    fn prepare(&mut self, config: &Config, names: &[String]) -> Result<Vec<Fresh>, StartError> {
-        let mut fresh: Vec<Fresh> = Vec::new();
-        let loads = self.loads.clone();
+    /// Starts the ports of these names, deals their queues out, and adds them to `fresh`. Those that
+    /// started before one fails are stopped again.
+    fn prepare(
+        &mut self,
+        config: &Config,
+        names: &[String],
+        fresh: &mut Vec<Fresh>,
+    ) -> Result<(), StartError> {
+        let before = fresh.len();
         for port in config.ports.iter().filter(|port| names.contains(&port.name)) {
-            let taken = self.ports.iter().chain(fresh.iter().map(|(port, _)| port)).map(|port| port.id);
-            let taken: Vec<_> = taken.collect();
+            let numbers = self.ports.iter().chain(fresh.iter().map(|(port, _)| port)).map(|port| port.id);
+            let taken: Vec<_> = numbers.collect();
             let started = match PortId::all().find(|id| !taken.contains(id)) {
                 Some(id) => self.prepare_one(config, port, id),
                 None => Err(StartError::Worker(format!("port {}: the switch has no number left", port.name))),
@@ -137,12 +149,17 @@ impl Switch {
             match started {
                 Ok(started) => fresh.push(started),
                 Err(error) => {
-                    self.loads = loads;
+                    self.discard(fresh.drain(before..));
                     return Err(error);
                 }
             }
         }
-        Ok(fresh)
+        Ok(())
+    }
+
+    /// Stops ports that no worker has met.
+    fn discard(&mut self, fresh: impl Iterator<Item = Fresh>) {
+        fresh.for_each(|(port, _)| unload(&mut self.loads, &port));
     }
 
     fn prepare_one(&mut self, config: &Config, port: &Port, id: PortId) -> Result<Fresh, StartError> {
@@ -213,8 +230,9 @@ impl Switch {
     /// Brings back what was taken away to be replaced.
     fn restore(&mut self, names: &[String], why: StartError) -> ReconfigureError {
         let config = self.config.clone();
-        let joined = match self.prepare(&config, names) {
-            Ok(fresh) => self.join(fresh),
+        let mut fresh = Vec::new();
+        let joined = match self.prepare(&config, names, &mut fresh) {
+            Ok(()) => self.join(fresh),
             Err(also) => return ReconfigureError::Lost { why: why.into(), also: also.into() },
         };
         self.add_statics(|_| true);

@@ -159,6 +159,14 @@ fn a_port_is_replaced_or_stays() {
     introduce(&mut [&mut one, &mut two]);
     two.shut_down();
 
+    // Another name, and the same socket.
+    switch.rewrite(&named(&elsewhere).replace("ports.vm2", "ports.renamed"));
+    let changes = switch.ask("config reload")["changes"].clone();
+    assert_eq!((&changes["attached"], &changes["detached"]), (&json!(["renamed"]), &json!(["vm2"])));
+    let mut two = Vm::connect(&elsewhere, 2);
+    introduce(&mut [&mut one, &mut two]);
+    two.shut_down();
+
     let listener = std::os::unix::net::UnixListener::bind(folder.path().join("taken.sock")).unwrap();
     switch.rewrite(&named(&folder.path().join("taken.sock")));
     let refused = switch.exec("config reload");

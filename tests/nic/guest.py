@@ -6,29 +6,29 @@ serial ports, QEMU's monitor and the far end of each NIC) is an inherited socket
 in any file system or a namespace to clean up.
 """
 
-import ctypes
 import json
-import lzma
-import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
-import tempfile
+import sys
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-TARGET = HERE.parent.parent / "target" / "nic"
+sys.path.insert(0, str(HERE.parent / "qemu"))
+
+import machine
+from machine import Archive, Console, Failure, Inbox, die_with_parent, kernel_files, linked, module_files
+
+TARGET = machine.TARGET / "nic"
 
 # What vfio-pci needs is found from the modules themselves; type1 is asked for at run time only.
 MODULES = ["vfio-pci", "vfio_iommu_type1"]
 KERNEL_NEEDS = ["CONFIG_INTEL_IOMMU=y", "CONFIG_IRQ_REMAP=y", "CONFIG_HUGETLBFS=y",
                 "CONFIG_VFIO_PCI=m", "CONFIG_DEVTMPFS=y", "CONFIG_SERIAL_8250_CONSOLE=y"]
-KERNEL_PACKAGES = ["linux-image-cloud-amd64", "linux-image-amd64"]
 
 # The distribution's whole plugin folder would load too, but takes long without KVM.
 PLUGINS = re.compile(r"librte_(bus_(pci|vdev)|mempool_(ring|stack)|net_(e1000|vhost|ring|null|tap))\.so\.\d+\.\d+$")
@@ -38,50 +38,8 @@ MEMORY_MB = 1536
 HUGEPAGES = 384  # of 2 MB
 
 
-class Failure(Exception):
-    """Something the test waited for did not come, or came wrong."""
-
-
 class Untried(Exception):
     """A check that this environment does not allow, and why."""
-
-
-class Inbox:
-    """What a thread has read so far, and waiting for more without sleeping."""
-
-    def __init__(self):
-        self.items = []
-        self.closed = False
-        self._changed = threading.Condition()
-
-    def put(self, item):
-        with self._changed:
-            self.items.append(item)
-            self._changed.notify_all()
-
-    def close(self):
-        with self._changed:
-            self.closed = True
-            self._changed.notify_all()
-
-    def mark(self):
-        """The place from which what comes next can be waited for."""
-        return len(self.items)
-
-    def wait(self, wanted, since=0, timeout=60):
-        """The first item from `since` on for which `wanted` is true; None if none comes in time."""
-        deadline = time.monotonic() + timeout
-        place = since
-        with self._changed:
-            while True:
-                while place < len(self.items):
-                    if wanted(self.items[place]):
-                        return self.items[place]
-                    place += 1
-                left = deadline - time.monotonic()
-                if self.closed or left <= 0:
-                    return None
-                self._changed.wait(left)
 
 
 class Wire(Inbox):
@@ -110,27 +68,6 @@ class Wire(Inbox):
         self.sent += 1
 
 
-class Console(Inbox):
-    """The guest's second serial port: commands go out, lines come in."""
-
-    def __init__(self, log):
-        super().__init__()
-        self.ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._log = log
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        with suppress(OSError), self.ours.makefile("rb") as lines, open(self._log, "wb", buffering=0) as log:
-            for line in lines:
-                log.write(line.rstrip(b"\r\n") + b"\n")
-                self.put(re.sub(r"\x1b\[[0-9;]*m", "", line.decode(errors="replace")).strip())
-        self.close()
-
-    def send(self, line):
-        with suppress(OSError):  # that the guest is gone, the lack of an answer tells
-            self.ours.sendall(line.encode() + b"\n")
-
-
 def address(nic):
     """Each NIC sits behind a root port of its own, as in a real host: so the firmware numbers the buses."""
     return f"0000:{1 + nic:02x}:00.0"
@@ -150,7 +87,7 @@ class Guest:
     def launch(self, program, files):
         """Starts the machine with a program in it, at /program, and files: path -> text."""
         self.monitor, monitor_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        kernel, modules = kernel_files()
+        kernel, modules = kernel_files(KERNEL_NEEDS)
         image = self.folder / "initramfs"
         write_image(image, program, modules, files, self.addresses)
 
@@ -266,73 +203,6 @@ class Guest:
         return f"; the guest ended: {qemu or (panic[0] if panic else self.qemu.returncode)}"
 
 
-def die_with_parent():
-    """In the child: QEMU ends with the test, even if that is killed."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-def kernel_files():
-    """The guest's kernel and the folder with its modules, from a cache or from Debian's package."""
-    faults = []
-    for package in KERNEL_PACKAGES:
-        depends = output("apt-cache", "depends", "--important", package)
-        found = re.search(r"Depends: (linux-image-\S+)", depends)
-        if not found:
-            faults.append(f"{package}: unknown to apt")
-            continue
-        root = TARGET / "kernel" / found[1]
-        if not root.exists():
-            unpack(found[1], root)
-        config = next(root.glob("boot/config-*")).read_text().splitlines()
-        lacks = [need for need in KERNEL_NEEDS if need not in config]
-        if not lacks:
-            return next(root.glob("boot/vmlinuz-*")), next(root.glob("lib/modules/*"))
-        faults.append(f"{found[1]}: lacks {', '.join(lacks)}")
-    raise Failure("no kernel for the guest: " + "; ".join(faults))
-
-
-def unpack(package, root):
-    """Downloads a package and unpacks it at `root`, all at once: another test may do the same."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent) as work:
-        print(f"fetching {package}", flush=True)
-        fetched = subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=", "download", package], cwd=work,
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-        if fetched.returncode != 0:
-            raise Failure(f"{package} can't be fetched; if apt's list is old, `apt-get update`:\n{fetched.stderr}")
-        deb = next(Path(work).glob("*.deb"))
-        subprocess.run(["dpkg-deb", "-x", deb, Path(work) / "root"], check=True)
-        try:
-            (Path(work) / "root").rename(root)
-        except OSError:
-            if not root.exists():
-                raise
-
-
-def module_files(folder):
-    """The modules wanted with what they depend on, in order of loading: name -> contents."""
-    paths = {path.name.split(".")[0].replace("-", "_"): path for path in folder.glob("kernel/**/*.ko*")}
-    loaded = {}
-
-    def load(name):
-        name = name.replace("-", "_")
-        if name in loaded:
-            return
-        if name not in paths:
-            raise Failure(f"the kernel has no module {name}")
-        data = paths[name].read_bytes()
-        if paths[name].suffix == ".xz":
-            data = lzma.decompress(data)
-        depends = re.search(rb"\0depends=([^\0]*)\0", data)
-        for other in filter(None, (depends[1].decode() if depends else "").split(",")):
-            load(other)
-        loaded[name] = data
-
-    for name in MODULES:
-        load(name)
-    return loaded
-
-
 def write_image(path, program, modules, files, nics):
     """The guest's root: busybox, our init, the modules, and the program with all it links and loads."""
     busybox = shutil.which("busybox") or "/bin/busybox"
@@ -350,7 +220,7 @@ def write_image(path, program, modules, files, nics):
     if "libc.so.6" in libraries:
         libraries["libgcc_s.so.1"] = libraries["libc.so.6"].with_name("libgcc_s.so.1")
 
-    modules = module_files(modules)
+    modules = module_files(modules, MODULES)
     with open(path, "wb") as out:
         archive = Archive(out)
         archive.add("init", (HERE / "init.sh").read_bytes(), 0o100755)
@@ -370,46 +240,3 @@ def write_image(path, program, modules, files, nics):
             # One file by either way: loaded twice, a driver would register twice.
             archive.add(str(plugin).lstrip("/"), b"/lib/" + re.sub(r"\.\d+$", "", plugin.name).encode(), 0o120777)
         archive.end()
-
-
-def linked(binary):
-    """What the loader would load for a file: name -> path."""
-    text = subprocess.run(["ldd", binary], capture_output=True, text=True, check=False).stdout
-    if "not found" in text:
-        raise Failure(f"{binary} lacks libraries:\n{text}")
-    return {Path(path).name: Path(path) for path in re.findall(r"(?:=> |^\s*)(/\S+) \(0x", text, re.M)}
-
-
-class Archive:
-    """A cpio archive as the kernel takes it. Written here: device nodes need no privilege so."""
-
-    def __init__(self, out):
-        self._out = out
-        self._made = set()
-        self._entries = 0
-        self.add("dev", b"", 0o040755)
-        self.add("dev/console", b"", 0o020600, (5, 1))
-        for folder in ["proc", "sys", "run", "tmp", "var"]:
-            self.add(folder, b"", 0o040755)
-        self.add("var/run", b"/run", 0o120777)
-
-    def add(self, name, data, mode=0o100644, device=(0, 0)):
-        for parent in reversed(Path(name).parents[:-1]):
-            if str(parent) not in self._made:
-                self.add(str(parent), b"", 0o040755)
-        self._made.add(name)
-        self._entries += 1
-        fields = [self._entries, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(name) + 1, 0]
-        self._write(b"070701" + b"".join(b"%08x" % field for field in fields) + name.encode() + b"\0")
-        self._write(data)
-
-    def end(self):
-        self.add("TRAILER!!!", b"", 0)
-
-    def _write(self, data):
-        self._out.write(data)
-        self._out.write(bytes(-len(data) % 4))
-
-
-def output(*command):
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout

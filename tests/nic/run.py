@@ -17,7 +17,8 @@ from contextlib import contextmanager
 sys.dont_write_bytecode = True  # the source tree is not ours to write to
 
 from bench import NICS, Bench, environment
-from guest import HERE, TARGET, Failure, Guest, address, output
+from guest import HERE, TARGET, Guest, address
+from machine import Failure, output
 from pollux import Pollux
 from testpmd import Testpmd
 

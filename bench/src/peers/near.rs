@@ -19,11 +19,13 @@ const PAUSE: Duration = Duration::from_millis(60);
 pub(super) struct Near {
     distance: Distance,
     shortest: u64,
+    /// What counts as the shortest at least, since a shorter one was waited for in vain.
+    settled: u64,
 }
 
 impl Near {
     pub(super) fn find(cpus: Cpus) -> Result<Self> {
-        let mut near = Self { distance: Distance::to(cpus.worker)?, shortest: u64::MAX };
+        let mut near = Self { distance: Distance::to(cpus.worker)?, shortest: u64::MAX, settled: 0 };
         let end = Instant::now() + FIRST_LOOK;
         while Instant::now() < end {
             near.look()?;
@@ -37,7 +39,7 @@ impl Near {
     }
 
     /// Waits for the CPUs to be near. Where they haven't been for as long as anybody would wait, the
-    /// shortest distance since is what near means from now on: it won't come back soon.
+    /// shortest distance since is what near means from now on: what comes too seldom is no measure.
     pub(super) fn wait(&mut self) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         let mut shortest = u64::MAX;
@@ -48,6 +50,7 @@ impl Near {
                 return Ok(());
             }
             if Instant::now() >= end {
+                self.settled = shortest;
                 self.shortest = shortest;
                 return Ok(());
             }
@@ -56,7 +59,7 @@ impl Near {
 
     /// Takes note of a round trip that was seen elsewhere.
     pub(super) fn note(&mut self, round_trip: Option<u64>) {
-        self.shortest = self.shortest.min(round_trip.unwrap_or(u64::MAX));
+        self.shortest = self.shortest.min(round_trip.unwrap_or(u64::MAX)).max(self.settled);
     }
 
     fn look(&mut self) -> Result<u64> {

@@ -152,6 +152,10 @@ impl std::fmt::Debug for Vhost {
     }
 }
 
+/// Features by which a VM may hand over segments for us to cut (virtio 1.2, clause 5.1.3): what arrives
+/// here must be a frame of the wire. TCPv4, TCPv6, with ECN, UDP fragments, UDP segments.
+const SEGMENTS: u64 = 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 56;
+
 /// Stops offering what hostile or restarted VMs can do harm with. The device must be configured, and no
 /// VM can have connected before, but for the microseconds since.
 pub(crate) fn harden(socket: &Path) -> Result<()> {
@@ -167,5 +171,8 @@ pub(crate) fn harden(socket: &Path) -> Result<()> {
     // SAFETY: the path ends, and is not kept.
     let ret = unsafe { sys::rte_vhost_driver_set_protocol_features(path.as_ptr(), features & !NEVER) };
     check(CALL, &subject, ret)?;
+    // SAFETY: the path ends, and is not kept.
+    let ret = unsafe { sys::rte_vhost_driver_disable_features(path.as_ptr(), SEGMENTS) };
+    check("rte_vhost_driver_disable_features", &subject, ret)?;
     Ok(())
 }

@@ -35,6 +35,7 @@ fn frames_cross_between_vhost_and_virtio_user() {
     wait("the queues", || vhost.is_rx_enabled(0) && vhost.is_tx_enabled(0));
     assert_eq!(vhost.ring_sizes(0), Some((256, 256)));
     assert!(vhost.negotiated_features().is_some_and(|features| features >> 32 & 1 == 1));
+    assert!(vhost.negotiated_features().is_some_and(|features| features >> 11 & 0b1111 == 0), "segments");
 
     let mut ours = vm.take_queues().unwrap();
     let mut theirs = guest.take_queues().unwrap();

@@ -1,0 +1,124 @@
+"""A VM on a vhost-user port: QEMU without KVM, Debian's kernel, a root of busybox, ethtool and iperf3."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "qemu"))
+
+from machine import Archive, Console, Failure, die_with_parent, kernel_files, linked, module_files
+
+KERNEL_NEEDS = ["CONFIG_DEVTMPFS=y", "CONFIG_SERIAL_8250_CONSOLE=y"]
+MODULES = ["virtio_pci", "virtio_net", "8021q"]
+PROGRAMS = ["ethtool", "iperf3"]
+
+
+class Guest:
+    """One VM. `number` makes its addresses; `listens` says that it makes the socket."""
+
+    def __init__(self, folder, number, socket, listens, queues=2, mtu=9000):
+        self.folder, self.number, self.socket, self.listens = folder, number, socket, listens
+        self.queues, self.mtu = queues, mtu
+        self.address = f"10.7.0.{number}"
+        self.mac = f"52:54:00:00:07:{number:02x}"
+        self.console = Console(folder / f"vm{number}.console.log")
+        self.qemu = None
+
+    def launch(self):
+        """Starts the machine."""
+        kernel, modules = kernel_files(KERNEL_NEEDS)
+        image = self.folder / f"vm{self.number}.initramfs"
+        write_image(image, modules)
+        side = "server=on,wait=off" if self.listens else "reconnect=1"
+        device = f"virtio-net-pci,netdev=net,mac={self.mac},vectors=0,host_mtu={self.mtu},romfile="
+        if self.queues > 1:
+            device += ",mq=on"
+        command = [
+            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+            "-machine", "pc,memory-backend=memory", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "256",
+            "-object", "memory-backend-memfd,id=memory,size=256M,share=on",
+            "-kernel", str(kernel), "-initrd", str(image),
+            "-append", "console=ttyS0 loglevel=5 panic=-1 mitigations=off no_timer_check tsc=reliable",
+            "-serial", f"file:{self.folder / f'vm{self.number}.kernel.log'}",
+            "-chardev", f"socket,id=console,fd={self.console.theirs.fileno()}", "-serial", "chardev:console",
+            "-chardev", f"socket,id=net,path={self.socket},{side}",
+            "-netdev", f"vhost-user,id=net,chardev=net,queues={self.queues}", "-device", device,
+        ]
+        with open(self.folder / f"vm{self.number}.qemu.log", "wb") as log:
+            self.qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                         pass_fds=[self.console.theirs.fileno()], preexec_fn=die_with_parent)
+        self.console.theirs.close()
+
+    def boot(self):
+        """Waits until the guest obeys, and gives its interface an address."""
+        if not self.console.wait(lambda line: "@@ booted" in line, timeout=300):
+            raise Failure(f"VM {self.number} doesn't boot{self._end()}")
+        self.set_up()
+
+    def set_up(self):
+        """The interface as an administrator would have it."""
+        self.run(f"ip link set eth0 mtu {self.mtu} up; ip addr add {self.address}/24 dev eth0")
+
+    def run(self, line, timeout=120, may_fail=False):
+        """Has the guest's shell run `line`; the lines that it answers."""
+        since = self.console.mark()
+        self.console.send(line)
+        done = self.console.wait(lambda text: text.startswith("@@ done"), since, timeout)
+        if done is None:
+            raise Failure(f"VM {self.number} doesn't answer `{line}` in {timeout} s{self._end()}")
+        answer = [text.split("@= ", 1)[1] for text in self.console.items[since:] if "@= " in text]
+        if not may_fail and done.split()[-1] != "0":
+            raise Failure(f"VM {self.number}: `{line}` fails: {answer}")
+        return answer
+
+    def background(self, line, output="/dev/null"):
+        """Has the guest's shell run `line` beside what comes next, its output in a file."""
+        self.run(f"{{ {line}; }} >{output} 2>&1 </dev/null & sleep 0.3")
+
+    def close(self):
+        """Ends the machine, however it is."""
+        if self.qemu:
+            self.qemu.kill()
+            self.qemu.wait()
+        (self.folder / f"vm{self.number}.initramfs").unlink(missing_ok=True)
+
+    def _end(self):
+        if self.qemu.poll() is None:
+            return ""
+        log = (self.folder / f"vm{self.number}.qemu.log").read_text(errors="replace").strip()
+        return f"; QEMU ended, status {self.qemu.returncode}: {log}"
+
+
+def write_image(path, modules):
+    """The guest's root."""
+    busybox = Path(shutil.which("busybox") or "/bin/busybox")
+    libraries = {}
+    modules = module_files(modules, MODULES)
+    with open(path, "wb") as out:
+        archive = Archive(out)
+        archive.add("init", (HERE / "init.sh").read_bytes(), 0o100755)
+        archive.add("bin/busybox", busybox.read_bytes(), 0o100755)
+        libraries.update(linked(busybox))
+        for name in PROGRAMS:
+            program = Path(shutil.which(name) or f"/sbin/{name}").resolve()
+            archive.add(f"sbin/{name}", program.read_bytes(), 0o100755)
+            libraries.update(linked(program))
+        archive.add("etc/guest", f"MODULES='{' '.join(modules)}'\n".encode())
+        for name, data in modules.items():
+            archive.add(f"modules/{name}.ko", data)
+        for name, library in libraries.items():
+            place = library if name.startswith("ld-linux") else Path("/lib") / name
+            archive.add(str(place).lstrip("/"), library.read_bytes(), 0o100755)
+        archive.end()
+
+
+def lost(lines):
+    """Of a ping's closing lines: how many were sent, and how many of them were lost."""
+    found = re.search(r"(\d+) packets transmitted, (\d+) (?:packets )?received", "\n".join(lines))
+    if not found:
+        raise Failure(f"ping says {lines[-3:]}")
+    sent, received = int(found[1]), int(found[2])
+    return sent, sent - received

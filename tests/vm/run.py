@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""Runs two real guests on vhost-user ports, one of each role, and checks what they see of the switch.
+
+Prints a line for each check and exits with 1 if any failed. See README.md.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+
+sys.dont_write_bytecode = True  # the source tree is not ours to write to
+
+from guest import HERE, Guest, lost
+from machine import TARGET, Failure
+from switch import Switch
+
+PORTS = """
+[ports.vm1]
+vhost_user = {{ socket = "{folder}/vm1.sock", queues = 2 }}
+vlan = {{ mode = "trunk", allowed = [1, 7], native = 1 }}
+mtu = 9000
+
+[ports.vm2]
+vhost_user = {{ socket = "{folder}/vm2.sock", queues = 2, role = "server" }}
+vlan = {{ mode = "trunk", allowed = [1, 7], native = 1 }}
+mtu = 9000
+"""
+
+
+class Lab:
+    """The switch and its two VMs; every check's outcome."""
+
+    def __init__(self, folder, binary, long):
+        self.folder, self.long = folder, long
+        self.switch = Switch(binary, folder, PORTS.format(folder=folder))
+        self.one = Guest(folder, 1, folder / "vm1.sock", listens=True)
+        self.two = Guest(folder, 2, folder / "vm2.sock", listens=False)
+        self.passed = self.failed = 0
+
+    def check(self, what, body):
+        begin = time.monotonic()
+        try:
+            detail = body()
+        except Failure as failure:
+            self.failed += 1
+            print(f"FAIL {what}: {failure}", flush=True)
+        else:
+            self.passed += 1
+            detail = f": {detail}" if detail else ""
+            print(f"ok   {what}{detail} ({time.monotonic() - begin:.1f} s)", flush=True)
+
+    def close(self):
+        for part in (self.one, self.two, self.switch):
+            part.close()
+
+
+def ping(source, target, count, options=""):
+    """All of `count` pings come back."""
+    lines = source.run(f"ping -c {count} -i 0.05 {options} {target}", may_fail=True)
+    sent, missing = lost(lines)
+    if missing:
+        raise Failure(f"{missing} of {sent} pings to {target} are lost")
+    return f"{sent} of {sent}"
+
+
+def settle(lab):
+    """Until the first ping comes back: a link may be a second old."""
+    for _ in range(60):
+        if not lost(lab.one.run(f"ping -c 1 -W 1 {lab.two.address}", may_fail=True))[1]:
+            return
+    raise Failure("no ping comes back within a minute")
+
+
+def send_file(source, target, mib):
+    """A file of random octets arrives as it was."""
+    source.run(f"dd if=/dev/urandom of=/run/file bs=1M count={mib} 2>/dev/null")
+    wanted = source.run("md5sum </run/file")[0].split()[0]
+    target.run("rm -f /run/sum")
+    # Its input stays open: it would hang up at its end.
+    target.background("sleep 300 | nc -l -p 5001 | md5sum", "/run/sum")
+    begin = time.monotonic()
+    source.run(f"nc {target.address} 5001 </run/file", timeout=300)
+    took = time.monotonic() - begin
+    for _ in range(100):
+        got = target.run("cat /run/sum 2>/dev/null; true")
+        if got:
+            break
+        target.run("sleep 0.1")
+    if not got or got[0].split()[0] != wanted:
+        raise Failure(f"md5 {got} instead of {wanted}")
+    return f"{mib} MiB in {took:.1f} s, md5 equal"
+
+
+def udp(source, target):
+    """Datagrams that are cut into fragments, as they are longer than the MTU."""
+    target.background("iperf3 -s -1")
+    said = source.run(f"iperf3 -u -b 4M -l 12000 -t 2 -J -c {target.address}", timeout=60)
+    said = "\n".join(said)
+    total = json.loads(said[said.index("{"):])["end"]["sum"]
+    if total["lost_packets"] or not total["packets"]:
+        raise Failure(f"{total['lost_packets']} of {total['packets']} datagrams are lost")
+    return f"{total['packets']} datagrams of 12000 octets"
+
+
+def vlans(lab):
+    for guest in (lab.one, lab.two):
+        guest.run(f"ip link add link eth0 name eth0.7 type vlan id 7; ip link set eth0.7 up; "
+                  f"ip addr add 10.7.7.{guest.number}/24 dev eth0.7")
+    return ping(lab.one, "10.7.7.2", 20)
+
+
+def offloads(lab):
+    combinations = [("on", "on"), ("on", "off"), ("off", "off")]
+    for tx, tso in combinations:
+        for guest in (lab.one, lab.two):
+            guest.run(f"ethtool -K eth0 tx {tx}; ethtool -K eth0 tso {tso}; ethtool -K eth0 gso {tso}; true")
+        send_file(lab.one, lab.two, 2)
+        send_file(lab.two, lab.one, 2)
+    return f"{len(combinations)} combinations both ways"
+
+
+def queues(lab):
+    lab.two.background(f"ping -c 60 -i 0.05 {lab.one.address}", "/run/ping")
+    for count in (2, 1, 2):
+        lab.one.run(f"ethtool -L eth0 combined {count}")
+        lab.one.run("sleep 0.5")
+    lab.two.run("sleep 3")
+    sent, missing = lost(lab.two.run("cat /run/ping"))
+    # A queue that goes takes what is in it along.
+    if missing > 3:
+        raise Failure(f"{missing} of {sent} pings are lost")
+    on = [pair["rx_enabled"] for pair in lab.switch.ask("show", "vhost", "vm1")["vms"][0]["vhost"]["queues"]]
+    if on != [True, True]:
+        raise Failure(f"the switch has queues {on}")
+    return f"{missing} of {sent} pings lost"
+
+
+def rebind(lab):
+    device = lab.one.run("basename $(readlink /sys/class/net/eth0/device)")[0]
+    driver = "/sys/bus/virtio/drivers/virtio_net"
+    lab.one.run(f"echo {device} >{driver}/unbind")
+    lab.one.run(f"echo {device} >{driver}/bind; sleep 1")
+    lab.one.set_up()
+    settle(lab)
+    return ping(lab.one, lab.two.address, 20)
+
+
+def outage(lab):
+    """Kills the switch under a ping, starts it again, and counts the pings that are lost."""
+    lab.one.background(f"ping -c 200 -i 0.05 {lab.two.address}", "/run/ping")
+    lab.one.run("sleep 2")
+    lab.switch.kill()
+    began = lab.switch.start()
+    lab.one.run("sleep 10")
+    sent, missing = lost(lab.one.run("cat /run/ping"))
+    if sent - missing < 20:
+        raise Failure(f"{missing} of {sent} pings are lost: the VMs aren't back")
+    ping(lab.one, lab.two.address, 20)
+    return f"ready after {began:.2f} s, {missing} pings of 50 ms lost ({missing * 0.05:.2f} s)"
+
+
+def checks(lab):
+    one, two = lab.one, lab.two
+    lab.check("a first ping comes back", lambda: settle(lab))
+    if lab.failed:
+        return
+    print(f"     VM 1 negotiated {' '.join(lab.switch.ask('show', 'vhost', 'vm1')['vms'][0]['vhost']['features'])}")
+    lab.check("ping, one way", lambda: ping(one, two.address, 50))
+    lab.check("ping, the other", lambda: ping(two, one.address, 50))
+    lab.check("ping of 8000 octets", lambda: ping(one, two.address, 20, "-s 8000"))
+    lab.check("VLAN sub-interfaces", lambda: vlans(lab))
+    lab.check("a file over TCP", lambda: send_file(one, two, 16))
+    lab.check("a datagram over UDP", lambda: udp(one, two))
+    lab.check("offloads on and off", lambda: offloads(lab))
+    lab.check("queues under traffic", lambda: queues(lab))
+    lab.check("the driver unbound and bound", lambda: rebind(lab))
+    for _ in range(5 if lab.long else 1):
+        lab.check("the switch killed and started", lambda: outage(lab))
+
+
+def own_folder():
+    """A folder for this run's logs. Those of runs that are over make room for it."""
+    target = TARGET / "vm"
+    for old in target.glob("run.*"):
+        if not os.path.exists(f"/proc/{old.suffix[1:]}"):
+            shutil.rmtree(old, ignore_errors=True)
+    folder = target / f"run.{os.getpid()}"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pollux", metavar="BINARY", required=True, help="the build of Pollux to check")
+    parser.add_argument("--long", action="store_true", help="measure the outage five times")
+    options = parser.parse_args()
+    if not os.access(options.pollux, os.X_OK):
+        parser.error(f"{options.pollux} can't be run; build it with `make release`")
+    # Whoever ends us ends the guests too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    subprocess.run([HERE.parent.parent / "scripts" / "setup.sh", "vm"], check=True)
+
+    folder = own_folder()
+    lab = Lab(folder, options.pollux, options.long)
+    try:
+        begin = time.monotonic()
+        lab.switch.start()
+        for guest in (lab.one, lab.two):
+            guest.launch()
+        for guest in (lab.one, lab.two):
+            guest.boot()
+        print(f"two guests are up ({time.monotonic() - begin:.1f} s)", flush=True)
+        checks(lab)
+        lab.check("every frame is accounted for", lab.switch.stop)
+    except Failure as failure:
+        lab.failed += 1
+        print(f"FAIL {failure}", flush=True)
+    except Exception:
+        lab.failed += 1
+        traceback.print_exc()
+    finally:
+        lab.close()
+    print(f"logs in {folder}\n{lab.passed} passed, {lab.failed} failed")
+    sys.exit(lab.failed > 0)
+
+
+if __name__ == "__main__":
+    main()
