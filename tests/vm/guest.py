@@ -1,9 +1,12 @@
 """A VM on a vhost-user port: QEMU without KVM, Debian's kernel, a root of busybox, ethtool and iperf3."""
 
+import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -17,20 +20,22 @@ PROGRAMS = ["ethtool", "iperf3"]
 
 
 class Guest:
-    """One VM. `number` makes its addresses; `listens` says that it makes the socket."""
+    """One VM. `number` makes its addresses, `name` its files; `listens` says that it makes the socket."""
 
-    def __init__(self, folder, number, socket, listens, queues=2, mtu=9000):
-        self.folder, self.number, self.socket, self.listens = folder, number, socket, listens
+    def __init__(self, folder, number, port, listens, name=None, queues=2, mtu=9000):
+        self.folder, self.number, self.port, self.listens = folder, number, port, listens
+        self.name = name or f"vm{number}"
         self.queues, self.mtu = queues, mtu
         self.address = f"10.7.0.{number}"
         self.mac = f"52:54:00:00:07:{number:02x}"
-        self.console = Console(folder / f"vm{number}.console.log")
+        self.console = Console(folder / f"{self.name}.console.log")
         self.qemu = None
 
-    def launch(self):
-        """Starts the machine."""
+    def launch(self, incoming=None):
+        """Starts the machine, or one that waits for another's state on a socket."""
+        self.monitor, monitor_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         kernel, modules = kernel_files(KERNEL_NEEDS)
-        image = self.folder / f"vm{self.number}.initramfs"
+        image = self.folder / f"{self.name}.initramfs"
         write_image(image, modules)
         side = "server=on,wait=off" if self.listens else "reconnect=1"
         device = f"virtio-net-pci,netdev=net,mac={self.mac},vectors=0,host_mtu={self.mtu},romfile="
@@ -42,15 +47,22 @@ class Guest:
             "-object", "memory-backend-memfd,id=memory,size=256M,share=on",
             "-kernel", str(kernel), "-initrd", str(image),
             "-append", "console=ttyS0 loglevel=5 panic=-1 mitigations=off no_timer_check tsc=reliable",
-            "-serial", f"file:{self.folder / f'vm{self.number}.kernel.log'}",
+            "-serial", f"file:{self.folder / f'{self.name}.kernel.log'}",
             "-chardev", f"socket,id=console,fd={self.console.theirs.fileno()}", "-serial", "chardev:console",
-            "-chardev", f"socket,id=net,path={self.socket},{side}",
+            "-chardev", f"socket,id=monitor,fd={monitor_theirs.fileno()}", "-mon", "chardev=monitor,mode=control",
+            "-chardev", f"socket,id=net,path={self.folder / self.port}.sock,{side}",
             "-netdev", f"vhost-user,id=net,chardev=net,queues={self.queues}", "-device", device,
         ]
-        with open(self.folder / f"vm{self.number}.qemu.log", "wb") as log:
+        if incoming:
+            command += ["-incoming", f"unix:{incoming}"]
+        theirs = [self.console.theirs, monitor_theirs]
+        with open(self.folder / f"{self.name}.qemu.log", "wb") as log:
             self.qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                         pass_fds=[self.console.theirs.fileno()], preexec_fn=die_with_parent)
-        self.console.theirs.close()
+                                         pass_fds=[end.fileno() for end in theirs], preexec_fn=die_with_parent)
+        for end in theirs:
+            end.close()
+        self._replies = self.monitor.makefile("r")
+        self._ask("qmp_capabilities")
 
     def boot(self):
         """Waits until the guest obeys, and gives its interface an address."""
@@ -78,17 +90,44 @@ class Guest:
         """Has the guest's shell run `line` beside what comes next, its output in a file."""
         self.run(f"{{ {line}; }} >{output} 2>&1 </dev/null & sleep 0.3")
 
+    def migrate(self, target):
+        """Moves the running guest into `target`, which becomes it; this machine ends."""
+        path = self.folder / f"{self.name}.state"
+        target.launch(incoming=path)
+        deadline = time.monotonic() + 60
+        while not path.exists():
+            if time.monotonic() > deadline:
+                raise Failure(f"{target.name} doesn't wait for the state{target._end()}")
+            time.sleep(0.01)
+        self._ask("migrate", uri=f"unix:{path}")
+        while (status := self._ask("query-migrate").get("status")) != "completed":
+            if status == "failed" or time.monotonic() > deadline:
+                raise Failure(f"the migration is {status}{self._end()}{target._end()}")
+            time.sleep(0.01)
+        downtime = self._ask("query-migrate")["downtime"]
+        self.close()
+        return downtime
+
     def close(self):
         """Ends the machine, however it is."""
         if self.qemu:
             self.qemu.kill()
             self.qemu.wait()
-        (self.folder / f"vm{self.number}.initramfs").unlink(missing_ok=True)
+        (self.folder / f"{self.name}.initramfs").unlink(missing_ok=True)
+
+    def _ask(self, command, **arguments):
+        self.monitor.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
+        for reply in map(json.loads, self._replies):
+            if "return" in reply:
+                return reply["return"]
+            if "error" in reply:
+                raise Failure(f"{command}: {reply['error']['desc']}")
+        raise Failure(f"{command}: no answer{self._end()}")
 
     def _end(self):
         if self.qemu.poll() is None:
             return ""
-        log = (self.folder / f"vm{self.number}.qemu.log").read_text(errors="replace").strip()
+        log = (self.folder / f"{self.name}.qemu.log").read_text(errors="replace").strip()
         return f"; QEMU ended, status {self.qemu.returncode}: {log}"
 
 

@@ -20,17 +20,13 @@ from guest import HERE, Guest, lost
 from machine import TARGET, Failure
 from switch import Switch
 
-PORTS = """
-[ports.vm1]
-vhost_user = {{ socket = "{folder}/vm1.sock", queues = 2 }}
-vlan = {{ mode = "trunk", allowed = [1, 7], native = 1 }}
-mtu = 9000
-
-[ports.vm2]
-vhost_user = {{ socket = "{folder}/vm2.sock", queues = 2, role = "server" }}
+PORT = """
+[ports.{name}]
+vhost_user = {{ socket = "{folder}/{name}.sock", queues = 2, role = "{role}" }}
 vlan = {{ mode = "trunk", allowed = [1, 7], native = 1 }}
 mtu = 9000
 """
+ROLES = {"vm1": "client", "vm2": "server", "other": "client"}
 
 
 class Lab:
@@ -38,9 +34,10 @@ class Lab:
 
     def __init__(self, folder, binary, long):
         self.folder, self.long = folder, long
-        self.switch = Switch(binary, folder, PORTS.format(folder=folder))
-        self.one = Guest(folder, 1, folder / "vm1.sock", listens=True)
-        self.two = Guest(folder, 2, folder / "vm2.sock", listens=False)
+        ports = [PORT.format(folder=folder, name=name, role=role) for name, role in ROLES.items()]
+        self.switch = Switch(binary, folder, "".join(ports))
+        self.one = Guest(folder, 1, "vm1", listens=True)
+        self.two = Guest(folder, 2, "vm2", listens=False)
         self.passed = self.failed = 0
 
     def check(self, what, body):
@@ -165,6 +162,39 @@ def outage(lab):
     return f"ready after {began:.2f} s, {missing} pings of 50 ms lost ({missing * 0.05:.2f} s)"
 
 
+def move(lab):
+    """Moves VM 1 to another port and back, under a ping and under a file that goes to it."""
+    lab.two.run("dd if=/dev/urandom of=/run/file bs=1M count=48 2>/dev/null")
+    wanted = lab.two.run("md5sum </run/file")[0].split()[0]
+    told = []
+    for port in ("other", "vm1"):
+        lab.one.run("rm -f /run/sum")
+        lab.one.background("sleep 300 | nc -l -p 5001 | md5sum", "/run/sum")
+        lab.two.background(f"ping -c 120 -i 0.05 {lab.one.address}", "/run/ping")
+        lab.two.background(f"nc {lab.one.address} 5001 </run/file")
+        target = Guest(lab.folder, 1, port, listens=True, name=f"vm1.on-{port}")
+        source, lab.one = lab.one, target
+        downtime = source.migrate(target)
+        under_way = not lab.one.run("cat /run/sum")
+        for _ in range(300):
+            if lab.one.run("cat /run/sum"):
+                break
+            lab.one.run("sleep 0.1")
+        got = lab.one.run("cat /run/sum")
+        if not got or got[0].split()[0] != wanted:
+            raise Failure(f"md5 {got} instead of {wanted} after the move to {port}")
+        while not (lines := lab.two.run("grep received /run/ping; true")):
+            lab.two.run("sleep 0.1")
+        sent, missing = lost(lines)
+        vms = {vm["port"]: vm["network"] for vm in lab.switch.ask("show", "vhost")["vms"]}
+        if vms[port]["mac_address"] != lab.one.mac:
+            raise Failure(f"the address isn't on {port}: {vms}")
+        ping(lab.two, "10.7.7.1", 10)
+        file = "under way" if under_way else "through"
+        told.append(f"to {port} {missing} of {sent} pings lost, the file {file}, {downtime} ms by QEMU's count")
+    return "; ".join(told)
+
+
 def checks(lab):
     one, two = lab.one, lab.two
     lab.check("a first ping comes back", lambda: settle(lab))
@@ -180,6 +210,7 @@ def checks(lab):
     lab.check("offloads on and off", lambda: offloads(lab))
     lab.check("queues under traffic", lambda: queues(lab))
     lab.check("the driver unbound and bound", lambda: rebind(lab))
+    lab.check("live migration there and back", lambda: move(lab))
     for _ in range(5 if lab.long else 1):
         lab.check("the switch killed and started", lambda: outage(lab))
 

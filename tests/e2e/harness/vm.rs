@@ -2,6 +2,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::{Lines, require_root, runtime_dir, wait};
 use crate::front_end::{DEVICE, QUEUES, format_mac};
 
@@ -107,6 +110,15 @@ impl Vm {
         self.say("report");
         self.answer(before, |line| (line == "end").then_some(()));
         self.lines.since(before).iter().filter_map(|line| parse_stream(line)).collect()
+    }
+
+    /// Lets it take and give nothing for as long as `body` runs.
+    pub fn while_stopped<T>(&mut self, body: impl FnOnce() -> T) -> T {
+        let pid = Pid::from_raw(self.child.id() as i32);
+        kill(pid, Signal::SIGSTOP).unwrap();
+        let result = body();
+        kill(pid, Signal::SIGCONT).unwrap();
+        result
     }
 
     /// Ends it as a VM's shutdown does.
