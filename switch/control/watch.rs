@@ -34,15 +34,18 @@ impl Switch {
             let now = Instant::now();
             let wake = self.next_look.min(until);
             let mut asked = false;
-            let changed = match self.events.recv_timeout(wake.saturating_duration_since(now)) {
+            let mut changed = match self.events.recv_timeout(wake.saturating_duration_since(now)) {
                 Ok(first) => {
                     let events: Vec<_> = std::iter::once(first).chain(self.events.try_iter()).collect();
                     asked = events.contains(&dpdk::Event::Woken);
                     self.look_at(|number| events.contains(&dpdk::Event::Port(number)))
                 }
-                Err(RecvTimeoutError::Timeout) if wake == self.next_look => self.tick(),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Vec::new(),
             };
+            // However many events come: the clock goes on.
+            if Instant::now() >= self.next_look {
+                changed.extend(self.tick());
+            }
             if asked || !changed.is_empty() || Instant::now() >= until {
                 return changed;
             }
