@@ -6,7 +6,6 @@ serial ports, QEMU's monitor and the far end of each NIC) is an inherited socket
 in any file system or a namespace to clean up.
 """
 
-import json
 import re
 import shutil
 import socket
@@ -21,7 +20,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "qemu"))
 
 import machine
-from machine import Archive, Console, Failure, Inbox, die_with_parent, kernel_files, linked, module_files
+from machine import (Archive, Console, Failure, Inbox, Monitor, add_init, die_with_parent, kernel_files, linked,
+                     module_files)
 
 TARGET = machine.TARGET / "nic"
 
@@ -86,7 +86,7 @@ class Guest:
 
     def launch(self, program, files):
         """Starts the machine with a program in it, at /program, and files: path -> text."""
-        self.monitor, monitor_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.monitor = Monitor(self._end)
         kernel, modules = kernel_files(KERNEL_NEEDS)
         image = self.folder / "initramfs"
         write_image(image, program, modules, files, self.addresses)
@@ -104,7 +104,7 @@ class Guest:
             "nohz=off highres=off no_timer_check",
             "-serial", f"file:{self.folder / 'kernel.log'}",
             "-chardev", f"socket,id=console,fd={self.console.theirs.fileno()}", "-serial", "chardev:console",
-            "-chardev", f"socket,id=monitor,fd={monitor_theirs.fileno()}", "-mon", "chardev=monitor,mode=control",
+            "-chardev", f"socket,id=monitor,fd={self.monitor.theirs.fileno()}", "-mon", "chardev=monitor,mode=control",
         ]
         for i, wire in enumerate(self.wires):
             command += [
@@ -112,17 +112,16 @@ class Guest:
                 "-device", f"pcie-root-port,id=root{i},bus=pcie.0,addr={4 + i:#x},chassis={1 + i}",
                 "-device", f"{self.model},id=nic{i},netdev=wire{i},bus=root{i},mac=52:54:00:00:00:{i:02x},romfile=",
             ]
-        theirs = [self.console.theirs, monitor_theirs] + [wire.theirs for wire in self.wires]
+        theirs = [self.console.theirs, self.monitor.theirs] + [wire.theirs for wire in self.wires]
         with open(self.folder / "qemu.log", "wb") as log:
             self.qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                          pass_fds=[s.fileno() for s in theirs], preexec_fn=die_with_parent)
         for end in theirs:
             end.close()
-        self._replies = self.monitor.makefile("r")
 
     def boot(self):
         """Waits until the guest obeys."""
-        self._ask("qmp_capabilities")
+        self.monitor.ask("qmp_capabilities")
         self.expect("^@@ booted", timeout=300)
 
     def ticks(self):
@@ -171,7 +170,7 @@ class Guest:
         """Plugs the cable of a NIC in or out."""
         if not self.link_events:
             raise Untried("in this QEMU, e1000e reports no more than its first link change")
-        self._ask("set_link", name=f"nic{nic}", up=up)
+        self.monitor.ask("set_link", name=f"nic{nic}", up=up)
 
     def register(self, nic, offset):
         """A register of a NIC, read past the program that owns it."""
@@ -179,17 +178,7 @@ class Guest:
             resources = self.run(f"cat /sys/bus/pci/devices/{self.addresses[nic]}/resource")
             self._bars[nic] = int(resources[0].split()[0], 16)
         command = {"command-line": f"xp /1wx {self._bars[nic] + offset:#x}"}
-        return int(self._ask("human-monitor-command", **command).split()[-1], 16)
-
-    def _ask(self, command, **arguments):
-        with suppress(OSError):
-            self.monitor.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
-            for reply in map(json.loads, self._replies):
-                if "return" in reply:
-                    return reply["return"]
-                if "error" in reply:
-                    raise Failure(f"{command}: {reply['error']['desc']}")
-        raise Failure(f"{command}: no answer{self._end()}")
+        return int(self.monitor.ask("human-monitor-command", **command).split()[-1], 16)
 
     def _end(self):
         """Why the machine is gone, where it is."""
@@ -223,7 +212,7 @@ def write_image(path, program, modules, files, nics):
     modules = module_files(modules, MODULES)
     with open(path, "wb") as out:
         archive = Archive(out)
-        archive.add("init", (HERE / "init.sh").read_bytes(), 0o100755)
+        add_init(archive, HERE / "init.sh")
         archive.add("bin/busybox", Path(busybox).read_bytes(), 0o100755)
         archive.add("program", binary.read_bytes(), 0o100755)
         chosen = f"MODULES='{' '.join(modules)}'\nNICS='{' '.join(nics)}'\nHUGEPAGES={HUGEPAGES}\n"

@@ -6,7 +6,6 @@ Prints a line for each check and exits with 1 if any failed. See README.md.
 
 import argparse
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,21 +17,11 @@ sys.dont_write_bytecode = True  # the source tree is not ours to write to
 
 from bench import NICS, Bench, environment
 from guest import HERE, TARGET, Guest, address
-from machine import Failure, output
+from machine import Failure, output, own_folder
 from pollux import Pollux
 from testpmd import Testpmd
 
 STARTS = 4
-
-
-def own_folder():
-    """A folder for this run's logs. Those of runs that are over make room for it."""
-    for old in TARGET.glob("run.*"):
-        if not os.path.exists(f"/proc/{old.suffix[1:]}"):
-            shutil.rmtree(old, ignore_errors=True)
-    folder = TARGET / f"run.{os.getpid()}"
-    folder.mkdir(parents=True)
-    return folder
 
 
 @contextmanager
@@ -70,7 +59,7 @@ def main():
     queues = 4 if nic == "igb" else 1
     print(f"{NICS} {nic} NICs of {queues} rx queues; {output(options.qemu, '--version').splitlines()[0]}", flush=True)
 
-    folder = own_folder()
+    folder = own_folder(TARGET)
     program = (Pollux if options.pollux else Testpmd)([address(i) for i in range(NICS)], queues)
     binary = options.pollux or Testpmd.binary
     counts = Counter()

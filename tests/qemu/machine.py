@@ -5,8 +5,11 @@ root is an initramfs.
 """
 
 import ctypes
+import json
 import lzma
+import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -84,6 +87,36 @@ class Console(Inbox):
             self.ours.sendall(line.encode() + b"\n")
 
 
+class Monitor:
+    """QEMU's monitor. `end` tells why the machine is gone, where it is."""
+
+    def __init__(self, end):
+        self.ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._replies = self.ours.makefile("r")
+        self._end = end
+
+    def ask(self, command, **arguments):
+        """What a command returns."""
+        with suppress(OSError):
+            self.ours.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
+            for reply in map(json.loads, self._replies):
+                if "return" in reply:
+                    return reply["return"]
+                if "error" in reply:
+                    raise Failure(f"{command}: {reply['error']['desc']}")
+        raise Failure(f"{command}: no answer{self._end()}")
+
+
+def own_folder(target):
+    """A folder for this run's logs. Those of runs that are over make room for it."""
+    for old in target.glob("run.*"):
+        if not os.path.exists(f"/proc/{old.suffix[1:]}"):
+            shutil.rmtree(old, ignore_errors=True)
+    folder = target / f"run.{os.getpid()}"
+    folder.mkdir(parents=True)
+    return folder
+
+
 def die_with_parent():
     """In the child: QEMU ends with the test, even if that is killed."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
@@ -150,6 +183,12 @@ def module_files(folder, names):
     for name in names:
         load(name)
     return loaded
+
+
+def add_init(archive, script):
+    """The guest's first process, and how it obeys."""
+    archive.add("init", script.read_bytes(), 0o100755)
+    archive.add("etc/obey", (Path(__file__).resolve().parent / "obey.sh").read_bytes())
 
 
 def linked(binary):

@@ -1,9 +1,7 @@
 """A VM on a vhost-user port: QEMU without KVM, Debian's kernel, a root of busybox, ethtool and iperf3."""
 
-import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -12,7 +10,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "qemu"))
 
-from machine import Archive, Console, Failure, die_with_parent, kernel_files, linked, module_files
+from machine import (Archive, Console, Failure, Monitor, add_init, die_with_parent, kernel_files, linked,
+                     module_files)
 
 KERNEL_NEEDS = ["CONFIG_DEVTMPFS=y", "CONFIG_SERIAL_8250_CONSOLE=y"]
 MODULES = ["virtio_pci", "virtio_net", "8021q"]
@@ -33,7 +32,7 @@ class Guest:
 
     def launch(self, incoming=None):
         """Starts the machine, or one that waits for another's state on a socket."""
-        self.monitor, monitor_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.monitor = Monitor(self._end)
         kernel, modules = kernel_files(KERNEL_NEEDS)
         image = self.folder / f"{self.name}.initramfs"
         write_image(image, modules)
@@ -49,20 +48,19 @@ class Guest:
             "-append", "console=ttyS0 loglevel=5 panic=-1 mitigations=off no_timer_check tsc=reliable",
             "-serial", f"file:{self.folder / f'{self.name}.kernel.log'}",
             "-chardev", f"socket,id=console,fd={self.console.theirs.fileno()}", "-serial", "chardev:console",
-            "-chardev", f"socket,id=monitor,fd={monitor_theirs.fileno()}", "-mon", "chardev=monitor,mode=control",
+            "-chardev", f"socket,id=monitor,fd={self.monitor.theirs.fileno()}", "-mon", "chardev=monitor,mode=control",
             "-chardev", f"socket,id=net,path={self.folder / self.port}.sock,{side}",
             "-netdev", f"vhost-user,id=net,chardev=net,queues={self.queues}", "-device", device,
         ]
         if incoming:
             command += ["-incoming", f"unix:{incoming}"]
-        theirs = [self.console.theirs, monitor_theirs]
+        theirs = [self.console.theirs, self.monitor.theirs]
         with open(self.folder / f"{self.name}.qemu.log", "wb") as log:
             self.qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                          pass_fds=[end.fileno() for end in theirs], preexec_fn=die_with_parent)
         for end in theirs:
             end.close()
-        self._replies = self.monitor.makefile("r")
-        self._ask("qmp_capabilities")
+        self.monitor.ask("qmp_capabilities")
 
     def boot(self):
         """Waits until the guest obeys, and gives its interface an address."""
@@ -99,12 +97,12 @@ class Guest:
             if time.monotonic() > deadline:
                 raise Failure(f"{target.name} doesn't wait for the state{target._end()}")
             time.sleep(0.01)
-        self._ask("migrate", uri=f"unix:{path}")
-        while (status := self._ask("query-migrate").get("status")) != "completed":
+        self.monitor.ask("migrate", uri=f"unix:{path}")
+        while (status := self.monitor.ask("query-migrate").get("status")) != "completed":
             if status == "failed" or time.monotonic() > deadline:
                 raise Failure(f"the migration is {status}{self._end()}{target._end()}")
             time.sleep(0.01)
-        downtime = self._ask("query-migrate")["downtime"]
+        downtime = self.monitor.ask("query-migrate")["downtime"]
         self.close()
         return downtime
 
@@ -114,15 +112,6 @@ class Guest:
             self.qemu.kill()
             self.qemu.wait()
         (self.folder / f"{self.name}.initramfs").unlink(missing_ok=True)
-
-    def _ask(self, command, **arguments):
-        self.monitor.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
-        for reply in map(json.loads, self._replies):
-            if "return" in reply:
-                return reply["return"]
-            if "error" in reply:
-                raise Failure(f"{command}: {reply['error']['desc']}")
-        raise Failure(f"{command}: no answer{self._end()}")
 
     def _end(self):
         if self.qemu.poll() is None:
@@ -138,7 +127,7 @@ def write_image(path, modules):
     modules = module_files(modules, MODULES)
     with open(path, "wb") as out:
         archive = Archive(out)
-        archive.add("init", (HERE / "init.sh").read_bytes(), 0o100755)
+        add_init(archive, HERE / "init.sh")
         archive.add("bin/busybox", busybox.read_bytes(), 0o100755)
         libraries.update(linked(busybox))
         for name in PROGRAMS:

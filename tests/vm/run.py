@@ -7,7 +7,6 @@ Prints a line for each check and exits with 1 if any failed. See README.md.
 import argparse
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import traceback
 sys.dont_write_bytecode = True  # the source tree is not ours to write to
 
 from guest import HERE, Guest, lost
-from machine import TARGET, Failure
+from machine import TARGET, Failure, own_folder
 from switch import Switch
 
 PORT = """
@@ -215,17 +214,6 @@ def checks(lab):
         lab.check("the switch killed and started", lambda: outage(lab))
 
 
-def own_folder():
-    """A folder for this run's logs. Those of runs that are over make room for it."""
-    target = TARGET / "vm"
-    for old in target.glob("run.*"):
-        if not os.path.exists(f"/proc/{old.suffix[1:]}"):
-            shutil.rmtree(old, ignore_errors=True)
-    folder = target / f"run.{os.getpid()}"
-    folder.mkdir(parents=True)
-    return folder
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pollux", metavar="BINARY", required=True, help="the build of Pollux to check")
@@ -237,7 +225,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     subprocess.run([HERE.parent.parent / "scripts" / "setup.sh", "vm"], check=True)
 
-    folder = own_folder()
+    folder = own_folder(TARGET / "vm")
     lab = Lab(folder, options.pollux, options.long)
     try:
         begin = time.monotonic()
