@@ -179,6 +179,15 @@ mod tests {
     }
 
     #[test]
+    fn a_configuration_without_a_port_is_that_of_a_file_without_it() {
+        let without = parse(OLD).without(&["a".to_owned()]);
+        let file = parse(&OLD.replace("[ports.a]\ndevice = \"net_null0\"\n", ""));
+        assert!(Changes::between(&without, &file).unwrap().is_empty());
+        assert_eq!(without.fdb, file.fdb);
+        assert!(parse(OLD).without(&["b".to_owned()]).fdb.statics.is_empty());
+    }
+
+    #[test]
     fn what_needs_a_restart_is_refused_with_its_place() {
         let new = parse(&(OLD.replace("cores = [1]", "cores = [1, 2]\nmemory = \"1GiB\"")));
         let faults = Changes::between(&parse(OLD), &new).unwrap_err();

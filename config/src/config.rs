@@ -4,7 +4,7 @@ use pollux_net::PortId;
 
 use crate::fault::{Notice, Place};
 use crate::tree::{Node, Places, all};
-use crate::{FdbSettings, Metrics, Port, QosProfile, Switch, fdb, metrics, port, qos, switch};
+use crate::{FdbSettings, Metrics, Port, QosProfile, StaticEntry, Switch, fdb, metrics, port, qos, switch};
 
 /// A file that has no fault.
 #[derive(Clone, Debug)]
@@ -26,6 +26,20 @@ impl Config {
     /// The port of this number.
     pub fn port(&self, id: PortId) -> Option<&Port> {
         self.ports.get(id.index())
+    }
+
+    /// The same without the ports of these names, and the static entries on them.
+    pub fn without(&self, names: &[String]) -> Self {
+        let mut config = self.clone();
+        config.ports.retain(|port| !names.contains(&port.name));
+        let place = |name: &str| config.ports.iter().position(|port| port.name == name);
+        let moved = self.fdb.statics.iter().filter_map(|entry| {
+            let port = PortId::new(place(&self.port(entry.port)?.name)?)?;
+            Some(StaticEntry { port, ..*entry })
+        });
+        let statics = moved.collect();
+        config.fdb.statics = statics;
+        config
     }
 
     /// The QoS profile that a port names.

@@ -13,6 +13,9 @@ use super::{DEFAULT_CONFIG, Outcome, file};
 /// How soon a signal is seen.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// Calls that are answered before the switch is looked after again, however many wait.
+const CALLS_AT_ONCE: usize = 16;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArguments {
     /// The configuration file
@@ -116,16 +119,14 @@ impl Session {
     fn watch(self, running: &mut Running, stop: &AtomicBool) {
         let began = Instant::now();
         let mut next_stats = self.stats_interval.map(|interval| began + interval);
+        let mut more_calls = false;
         while !stop.load(Ordering::SeqCst) {
-            let until = Instant::now() + PATIENCE;
+            let now = Instant::now();
+            let until = if more_calls { now } else { now + PATIENCE };
             for change in running.switch.watch(next_stats.map_or(until, |next| next.min(until))) {
                 tracing::info!("port {}: link {}", change.port, change.link);
             }
-            while let Some(mut request) = self.server.as_ref().and_then(Server::next) {
-                let params = request.params.take();
-                let answer = methods::answer(running, &request.method, params);
-                request.answer(answer);
-            }
+            more_calls = self.answer_calls(running) == CALLS_AT_ONCE;
             if self.hangups.take() {
                 reload(running);
             }
@@ -136,6 +137,19 @@ impl Session {
                 next_stats = Some(next + interval);
             }
         }
+    }
+}
+
+impl Session {
+    /// Returns how many there were.
+    fn answer_calls(&self, running: &mut Running) -> usize {
+        let waiting = std::iter::from_fn(|| self.server.as_ref()?.next()).take(CALLS_AT_ONCE);
+        let answered = waiting.map(|mut request| {
+            let params = request.params.take();
+            let answer = methods::answer(running, &request.method, params);
+            request.answer(answer);
+        });
+        answered.count()
     }
 }
 

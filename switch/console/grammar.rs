@@ -65,7 +65,10 @@ impl Command {
 
 /// What stands behind the port's name.
 fn keys(name: &str, line: &str) -> Result<Map<String, Value>, InputError> {
-    let (_, rest) = line.split_once(name).unwrap_or_default();
+    let rest = ["port", "attach", name].iter().fold(line, |rest, word| {
+        let rest = rest.trim_start();
+        rest.strip_prefix(word).unwrap_or(rest)
+    });
     let parsed = toml::from_str::<Map<String, Value>>(&format!("keys = {rest}"));
     let wrong = |what: String| InputError::Keys(name.to_owned(), what);
     let mut parsed = parsed.map_err(|error| wrong(error.message().to_owned()))?;
@@ -92,6 +95,8 @@ mod tests {
             parse("port attach vm3 { vhost_user = { socket = \"/run/vm3.sock\", queues = 2 }, mtu = 9000 }");
         let keys = json!({ "vhost_user": { "socket": "/run/vm3.sock", "queues": 2 }, "mtu": 9000 });
         assert_eq!(attach.params, json!({ "name": "vm3", "port": keys }));
+        let attach = parse("port attach a { device = \"net_null0\" }");
+        assert_eq!(attach.params, json!({ "name": "a", "port": { "device": "net_null0" } }));
         assert_eq!(Command::parse("# show vhost").unwrap(), None);
         assert_eq!(Command::parse("").unwrap(), None);
     }

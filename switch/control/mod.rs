@@ -12,6 +12,7 @@ pub mod report;
 mod running;
 mod shared;
 mod sockets;
+mod stations;
 mod virtio;
 mod vm;
 mod watch;
@@ -86,6 +87,8 @@ pub struct Switch {
     config: Config,
     /// The PCI addresses that DPDK was given when it started.
     nics: Vec<String>,
+    /// Addresses that had moved when they were last looked after; `None` if a link was lost since.
+    moved: Option<u64>,
     /// What ports that are gone had counted.
     departed: PortTotals,
     /// The NUMA socket of each worker's CPU, and the receive queues that it polls.
@@ -152,6 +155,7 @@ impl Switch {
             plan,
             nics: plan::pci_addresses(&config),
             config,
+            moved: None,
             departed: PortTotals::default(),
             sockets,
             loads,
@@ -186,6 +190,11 @@ impl Switch {
     /// What each port received, sent and dropped so far, over all workers, in the file's order.
     pub fn totals(&self) -> Vec<(String, PortTotals)> {
         self.ports.iter().map(|port| (port.name.clone(), self.totals_of(port))).collect()
+    }
+
+    /// What ports that are gone had counted, under a name that no port can have; `None` if nothing.
+    pub fn departed(&self) -> Option<(String, PortTotals)> {
+        (self.departed != PortTotals::default()).then(|| (DEPARTED.to_owned(), self.departed))
     }
 
     /// What the workers counted on a port.
@@ -257,9 +266,7 @@ impl Switch {
     pub fn stop(mut self) -> Stopped {
         self.stop_workers();
         let mut totals = self.totals();
-        if self.departed != PortTotals::default() {
-            totals.push((DEPARTED.to_owned(), self.departed));
-        }
+        totals.extend(self.departed());
         let accounting = self.accounting();
         let losses = self.device_losses();
         let failures = self.ports.drain(..).filter_map(|port| {

@@ -125,36 +125,44 @@ impl PortPlan {
 }
 
 impl MemoryPlan {
-    /// Enough for every ring to be full at once; more where the file says so.
+    /// What the file says; else enough for every ring to be full at once, and for VMs that come later.
     fn new(config: &Config, ports: &[PortPlan], workers: usize) -> Self {
-        let workers = workers as u32;
-        let needed = ports.iter().map(PortPlan::mbufs).sum::<u32>()
-            + workers * (WORKER_MBUFS + POOL_CACHE + POOL_CACHE / 2);
-        let hugepages = config.switch.hugepages;
-        let per_mbuf = dpdk::Mempool::bytes_for(1 << 16, DATA_ROOM).div_ceil(1 << 16);
-        let per_mbuf = if hugepages { per_mbuf } else { per_mbuf.next_multiple_of(ORDINARY_PAGE) };
         let mbufs = match config.switch.memory {
-            None => needed + spare(ports.len()),
-            Some(memory) => (memory.get().saturating_sub(OVERHEAD_BYTES) / per_mbuf) as u32,
+            None => full_rings(ports, workers) + spare(ports.len()),
+            Some(memory) => {
+                (memory.get().saturating_sub(OVERHEAD_BYTES) / bytes_per_mbuf(config.switch.hugepages)) as u32
+            }
         };
-        let pool_bytes = u64::from(mbufs) * per_mbuf;
+        Self::of(mbufs, config.switch.hugepages)
+    }
+
+    /// What the ports of the file need at least.
+    pub fn needed(config: &Config, workers: usize) -> Self {
+        Self::of(full_rings(&plan_ports(config, workers), workers), config.switch.hugepages)
+    }
+
+    fn of(mbufs: u32, hugepages: bool) -> Self {
+        let pool_bytes = u64::from(mbufs) * bytes_per_mbuf(hugepages);
         let total = pool_bytes + OVERHEAD_BYTES;
         let mib = Bytes::mib(1).get();
         Self { hugepages, mbufs, pool_bytes, total_bytes: total.div_ceil(mib) * mib }
-    }
-
-    /// Mbufs that the ports need, if the plan was made from this file; what a smaller `memory` leaves
-    /// short is for the preflight to say.
-    pub fn needed(config: &Config, workers: usize) -> Self {
-        let mut config = config.clone();
-        config.switch.memory = None;
-        Self::new(&config, &plan_ports(&config, workers), workers)
     }
 
     /// MiB in all.
     pub fn mib(&self) -> u32 {
         (self.total_bytes >> 20) as u32
     }
+}
+
+/// Mbufs for every ring to be full at once, and for what workers have in hand.
+fn full_rings(ports: &[PortPlan], workers: usize) -> u32 {
+    let held: u32 = ports.iter().map(PortPlan::mbufs).sum();
+    held + workers as u32 * (WORKER_MBUFS + POOL_CACHE + POOL_CACHE / 2)
+}
+
+fn bytes_per_mbuf(hugepages: bool) -> u64 {
+    let bytes = dpdk::Mempool::bytes_for(1 << 16, DATA_ROOM).div_ceil(1 << 16);
+    if hugepages { bytes } else { bytes.next_multiple_of(ORDINARY_PAGE) }
 }
 
 /// Mbufs kept for VMs that come while the switch runs: a queue pair for each device there is room for.
@@ -224,6 +232,18 @@ mod tests {
         let plan = MemoryPlan::needed(&config, 2);
         assert!(plan.mbufs >= 2 * (2 * 4096 + 2 * 4096), "every ring can be full: {plan:?}");
         assert!(plan.total_bytes <= 1_200_000_000, "{plan:?}");
+    }
+
+    #[test]
+    fn vms_that_come_later_find_room() {
+        let vms = |count: usize| {
+            let port = |n| format!("[ports.vm{n}]\nvhost_user = {{ socket = \"/run/vm{n}.sock\" }}\n");
+            config(&(0..count).map(port).collect::<String>())
+        };
+        let one = vms(1);
+        let begun = MemoryPlan::new(&one, &plan_ports(&one, 2), 2);
+        assert!(MemoryPlan::needed(&one, 2).mbufs < begun.mbufs);
+        assert!(MemoryPlan::needed(&vms(MAX_DEVICES), 2).mbufs <= begun.mbufs);
     }
 
     #[test]

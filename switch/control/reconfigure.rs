@@ -31,18 +31,20 @@ pub enum ReconfigureError {
     /// The file asks for what can't be changed, or for what the host or the switch lacks.
     #[error("{0}")]
     Faults(Faults),
-    /// A port doesn't start.
+    /// A port doesn't start. Ports that had been taken away for the change are back, with their VMs
+    /// disconnected meanwhile and their counters begun anew.
     #[error("{0}")]
     Start(#[from] StartError),
-    /// A port was taken away to be made anew; neither the new one nor the old one starts.
-    #[error("{why}; nor does the old port start again: {also}; it is gone")]
+    /// As `Start`, but some of those that were taken away don't start again either: they are gone, and
+    /// the next change that has them tries again.
+    #[error("{why}; and what was taken away for it doesn't start again: {}", lost.join("; "))]
     Lost {
-        /// Why the new one doesn't start.
+        /// Why the change failed.
         why: Box<StartError>,
-        /// Why the old one doesn't.
-        also: Box<StartError>,
+        /// Why each of the others doesn't start.
+        lost: Vec<String>,
     },
-    /// A worker doesn't answer.
+    /// A worker doesn't answer. The change is made as far as the others are concerned.
     #[error("worker {0} has not finished a round for {n} s: the change is not complete", n = PATIENCE.as_secs())]
     Stuck(WorkerId),
 }
@@ -73,7 +75,7 @@ impl Switch {
     ///
     /// # Errors
     ///
-    /// What is wrong with it; the switch then runs as before.
+    /// What is wrong with it; the switch then runs as before, but for what the error says.
     pub fn reconfigure(&mut self, new: Config) -> Result<Changes, ReconfigureError> {
         let changes = Changes::between(&self.config, &new)?;
         self.check(&changes, &new)?;
@@ -106,11 +108,12 @@ impl Switch {
 
     /// What the host or the switch lacks for the ports that come.
     fn check(&self, changes: &Changes, new: &Config) -> Result<(), Faults> {
-        let comes = |port: &&Port| changes.attached.contains(&port.name);
-        let needed = MemoryPlan::needed(new, self.sockets.len()).mbufs;
+        let comes =
+            |port: &&Port| changes.attached.contains(&port.name) || changes.replaced.contains(&port.name);
+        let needed = self.mbufs_needed(changes, new);
         let short = (needed > self.pools.size()).then(|| {
-            let port = new.ports.iter().rfind(|port| changes.attached.contains(&port.name));
-            let path = port.map_or("ports".to_owned(), |port| format!("ports.{}", port.name));
+            let path = new.ports.iter().rfind(comes).map(|port| format!("ports.{}", port.name));
+            let path = path.unwrap_or_else(|| "ports".to_owned());
             let what =
                 format!("{needed} mbufs are needed with this port, and the switch has {}", self.pools.size());
             let cure = "restart the switch, or give it more to begin with, as in `memory = \"1GiB\"`";
@@ -123,11 +126,21 @@ impl Switch {
             let cure = "restart the switch; a port that was there at its start may go and come";
             Fault::at(&new.locate(&port.path("device")), what, cure)
         });
-        let (_, early) = self.in_order(changes, new);
-        let ports = new.ports.iter().filter(|port| early.contains(&port.name));
-        let lacking = preflight::ports(new, ports, &Host::default());
+        let lacking = preflight::ports(new, new.ports.iter().filter(comes), &Host::default());
         let faults: Faults = lacking.into_iter().chain(pci).chain(short).collect();
         if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
+    /// Mbufs for every ring to be full, once all is done and before, while ports that come are there
+    /// beside those that go.
+    fn mbufs_needed(&self, changes: &Changes, new: &Config) -> u32 {
+        let workers = self.sockets.len();
+        let (_, early) = self.in_order(changes, new);
+        let early = new.ports.iter().filter(|port| early.contains(&port.name));
+        let any = PortId::from_low_bits(0);
+        let early: u32 = early.map(|port| PortPlan::new(any, port, workers).mbufs()).sum();
+        let meanwhile = MemoryPlan::needed(&self.config, workers).mbufs + early;
+        meanwhile.max(MemoryPlan::needed(new, workers).mbufs)
     }
 
     /// Starts the ports of these names, deals their queues out, and adds them to `fresh`. Those that
@@ -166,9 +179,11 @@ impl Switch {
         let plan = PortPlan::new(id, port, self.sockets.len());
         let attached = ports::attach(&self.eal, port, plan)?;
         let (queues, socket) = attached.rx_queues()?;
-        let pollers = plan::spread_queues(queues, socket, &self.sockets, &mut self.loads);
+        let mut loads = self.loads.clone();
+        let pollers = plan::spread_queues(queues, socket, &self.sockets, &mut loads);
         let (mut port, dealt) =
             attached.start(&self.pools, multi_segment(config), pollers, self.sockets.len())?;
+        self.loads = loads;
         port.before = self.counted(id);
         Ok((port, dealt))
     }
@@ -186,7 +201,7 @@ impl Switch {
             unload(&mut self.loads, port);
             self.order_all(|_| Order::GiveUp(port.id));
         }
-        self.publish()?;
+        let published = self.publish();
         for port in gone {
             self.departed += self.totals_of(&port);
             self.shared.fdb.flush_port(port.id);
@@ -199,7 +214,7 @@ impl Switch {
                 tracing::error!("port {}: {}", port.name, refused.error);
             }
         }
-        Ok(())
+        published
     }
 
     /// Lets the workers have ports that are started, and puts the tables of `self.config` in place.
@@ -214,29 +229,38 @@ impl Switch {
         }
         let place = |name: &str| self.config.ports.iter().position(|port| port.name == name);
         self.ports.sort_by_key(|port| place(&port.name));
-        self.publish()?;
+        let mut published = self.publish();
         if !sources.is_empty() {
             for (worker, source) in sources {
                 self.commanders[worker].give(Order::Poll(source));
             }
-            self.publish()?;
+            published = published.and(self.publish());
         }
         for port in &self.ports {
             self.shared.set_link(port.id, port.link.up);
         }
-        Ok(())
+        published
     }
 
-    /// Brings back what was taken away to be replaced.
+    /// Brings back what was taken away for a change that failed, as much of it as starts.
     fn restore(&mut self, names: &[String], why: StartError) -> ReconfigureError {
         let config = self.config.clone();
         let mut fresh = Vec::new();
-        let joined = match self.prepare(&config, names, &mut fresh) {
-            Ok(()) => self.join(fresh),
-            Err(also) => return ReconfigureError::Lost { why: why.into(), also: also.into() },
-        };
+        let (mut gone, mut lost) = (Vec::new(), Vec::new());
+        for name in names {
+            if let Err(error) = self.prepare(&config, std::slice::from_ref(name), &mut fresh) {
+                gone.push(name.clone());
+                lost.push(error.to_string());
+            }
+        }
+        self.config = config.without(&gone);
+        let joined = self.join(fresh);
         self.add_statics(|_| true);
-        joined.err().unwrap_or(ReconfigureError::Start(why))
+        match joined {
+            Err(error) => error,
+            Ok(()) if lost.is_empty() => ReconfigureError::Start(why),
+            Ok(()) => ReconfigureError::Lost { why: why.into(), lost },
+        }
     }
 
     /// What changes about addresses.

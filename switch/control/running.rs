@@ -16,7 +16,7 @@ pub struct Running {
     text: String,
 }
 
-/// A change was refused. The switch runs as before.
+/// A change was refused. The switch runs as before, but for what [`ReconfigureError`] says.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
     /// The file can't be read.
@@ -62,11 +62,14 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// What is wrong with the file or the host; the switch then runs as before.
+    /// What is wrong with the file or the host; see [`Switch::reconfigure`].
     pub fn reload(&mut self) -> Result<Changes, ChangeError> {
         let unreadable = |error| ChangeError::Unreadable(self.file.clone(), error);
         let octets = std::fs::read(&self.file).map_err(unreadable)?;
         let config = pollux_config::parse_bytes(&self.file.display().to_string(), &octets)?;
+        for notice in config.notices() {
+            tracing::warn!("{}", notice.line());
+        }
         self.become_what_is_in(String::from_utf8_lossy(&octets).into_owned(), config)
     }
 
@@ -74,7 +77,7 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// What is wrong with it; the switch then runs as before.
+    /// What is wrong with it; see [`Switch::reconfigure`].
     pub fn attach(&mut self, name: &str, keys: InlineTable) -> Result<Changes, ChangeError> {
         let mut document = self.document();
         let ports = document.entry("ports").or_insert_with(|| Item::Table(Table::new()));
@@ -121,11 +124,18 @@ impl Running {
     }
 
     fn become_what_is_in(&mut self, text: String, config: Config) -> Result<Changes, ChangeError> {
-        let changes = self.switch.reconfigure(config).map_err(|error| match error {
-            ReconfigureError::Faults(faults) => ChangeError::Faults(faults),
-            error => ChangeError::Failed(error),
-        })?;
-        self.text = text;
-        Ok(changes)
+        match self.switch.reconfigure(config) {
+            Ok(changes) => {
+                self.text = text;
+                Ok(changes)
+            }
+            Err(ReconfigureError::Faults(faults)) => Err(ChangeError::Faults(faults)),
+            Err(error) => {
+                if matches!(error, ReconfigureError::Stuck(_)) {
+                    self.text = text;
+                }
+                Err(ChangeError::Failed(error))
+            }
+        }
     }
 }

@@ -59,6 +59,7 @@ impl Switch {
         self.shared.set_now_seconds(now);
         self.shared.fdb.sweep(now, self.shared.fdb.buckets().div_ceil(SWEEPS_PER_PASS));
         self.shared.reclaim();
+        self.follow_moved_stations();
         // Devices without link events are asked once a second, the others as a precaution.
         if second_passed { self.look_at(|_| true) } else { Vec::new() }
     }
@@ -69,6 +70,9 @@ impl Switch {
         for port in self.ports.iter_mut().filter(|port| among(port.device.number())) {
             if let Some(link) = port.refresh() {
                 self.shared.set_link(port.id, link.up);
+                if !link.up {
+                    self.moved = None;
+                }
                 changes.push(LinkChange { port: port.name.clone(), link });
             }
         }

@@ -3,7 +3,7 @@
 //! | method | parameters | answers |
 //! | --- | --- | --- |
 //! | `switch.info` | | `version`, `dpdk`, `protocol`, `ports`, `workers` |
-//! | `port.stats` | `port`? | `ports`: name and counters; `accounting` |
+//! | `port.stats` | `port`? | `ports`: name and counters, with `(detached)` for those that are gone; `accounting` |
 //! | `port.attach` | `name`, `port`: the keys of the file's `[ports.NAME]` | `changes` |
 //! | `port.detach` | `name` | `changes` |
 //! | `vhost.show` | `port`? | `vms`: see [`VmState`](crate::control::VmState) |
@@ -47,7 +47,8 @@ struct NewPort {
 ///
 /// # Errors
 ///
-/// It can't be done, or isn't known; the switch is as before.
+/// It can't be done, or isn't known; what [`ReconfigureError`](crate::control::ReconfigureError) doesn't
+/// say has changed is as before.
 pub fn answer(running: &mut Running, method: &str, params: Value) -> Outcome {
     match method {
         "switch.info" => parse::<()>(params).map(|()| info(running)),
@@ -89,8 +90,11 @@ fn info(running: &Running) -> Value {
 }
 
 fn port_stats(running: &Running, MaybePort { port }: MaybePort) -> Outcome {
-    let totals = running.switch.totals();
+    let mut totals = running.switch.totals();
     check_port(port.as_deref(), totals.iter().map(|(name, _)| name.as_str()))?;
+    if port.is_none() {
+        totals.extend(running.switch.departed());
+    }
     let wanted = totals.iter().filter(|(name, _)| port.as_ref().is_none_or(|port| port == name));
     let ports: Vec<_> = wanted.map(|(name, totals)| counters(name, totals)).collect();
     let Accounting { rx, replicated, tx, dropped, queued } = running.switch.accounting();

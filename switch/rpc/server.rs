@@ -25,6 +25,9 @@ const MAX_LINE: u64 = 64 << 10;
 /// How long a client may take to read its answer.
 const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a client may keep its place without a word.
+const READ_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Calls that wait for the switch; a client has one at a time.
 const WAITING: usize = MAX_CLIENTS;
 
@@ -151,6 +154,7 @@ fn turn_away(mut client: UnixStream) -> Result<()> {
 /// Answers a client's lines, one after the other, until it goes.
 fn serve(client: UnixStream, requests: &SyncSender<Request>, waker: &Waker) -> Result<()> {
     client.set_write_timeout(Some(WRITE_PATIENCE))?;
+    client.set_read_timeout(Some(READ_PATIENCE))?;
     let mut writer = client.try_clone()?;
     let mut reader = BufReader::new(client);
     let mut line = Vec::new();

@@ -176,6 +176,37 @@ fn only(closing: &Closing, port: &str, reasons: &[&str]) {
     assert_eq!(others.count(), 0, "{}", closing.stdout);
 }
 
+/// A VM that goes on elsewhere is heard there in one VLAN, and followed in the others.
+#[test]
+fn a_station_that_moved_is_followed_in_all_its_vlans() {
+    let folder = TempDir::new().unwrap();
+    let trunk = "mode = \"trunk\", allowed = [1, 7], native = 1";
+    let text = config(folder.path(), 3, "server").replace("mode = \"access\", vid = 1", trunk);
+    let switch = Switch::start(&text);
+    let station = [2, 0, 0, 0, 9, 77];
+    let mut old = Vm::connect(&socket(folder.path(), 1), 1);
+    let mut peer = Vm::connect(&socket(folder.path(), 2), 2);
+    let mut new = Vm::connect(&socket(folder.path(), 3), 3);
+    introduce(&mut [&mut old, &mut peer, &mut new]);
+    for tags in ["-", "C7.0"] {
+        old.send_on(0, peer.mac, station, tags, 0, 1, 64);
+    }
+    wait("the station to be heard in both VLANs", || {
+        (peer.received(station, peer.mac, 0).count == 2).then_some(())
+    });
+    let log = switch.stderr.count();
+    old.crash();
+    switch.await_link(log, "vm1", false);
+    new.send_on(0, peer.mac, station, "-", 1, 1, 64);
+    let mut number = 10;
+    wait("frames in the other VLAN to follow", || {
+        peer.send(station, "C7.0", number, 1);
+        number += 1;
+        (new.received(peer.mac, station, 0).count > 0).then_some(())
+    });
+    switch.stop();
+}
+
 #[test]
 fn a_switch_that_connects_finds_its_vms_before_and_after_a_restart() {
     let folder = TempDir::new().unwrap();

@@ -139,7 +139,7 @@ impl PortEvents {
             vhost.queues_changed(self.port);
         }
         self.pending.fetch_or(bit, Ordering::AcqRel);
-        // Full or nobody there: the bit stays, and the port is looked at with the next wake-up.
+        // Full or nobody there: the bit stays, for whoever looks at the port the next time.
         let _ = self.wake.try_send(Event::Port(self.port));
     }
 }
