@@ -55,7 +55,6 @@ bench-peers: release ## Pollux beside testpmd and Open vSwitch, in the same run
 	$(POLLUX) bench peers
 
 test-vm: release ## Two guests on vhost-user ports, at length: addresses, files, queues, a killed switch
-	@scripts/setup.sh vm
 	tests/vm/run.py --long --pollux $(POLLUX)
 
 test-nic: release ## A guest with emulated Intel NICs behind an IOMMU, and Pollux on them

@@ -25,6 +25,8 @@ class Guest:
         self.folder, self.number, self.port, self.listens = folder, number, port, listens
         self.name = name or f"vm{number}"
         self.queues, self.mtu = queues, mtu
+        # More of QEMU's for the NIC.
+        self.properties = ""
         self.address = f"10.7.0.{number}"
         self.mac = f"52:54:00:00:07:{number:02x}"
         self.console = Console(folder / f"{self.name}.console.log")
@@ -40,6 +42,7 @@ class Guest:
         device = f"virtio-net-pci,netdev=net,mac={self.mac},vectors=0,host_mtu={self.mtu},romfile="
         if self.queues > 1:
             device += ",mq=on"
+        device += self.properties
         command = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-machine", "pc,memory-backend=memory", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "256",
