@@ -138,10 +138,8 @@ impl Session {
             }
         }
     }
-}
 
-impl Session {
-    /// Returns how many there were.
+    /// Answers some of the calls that wait. Returns how many there were.
     fn answer_calls(&self, running: &mut Running) -> usize {
         let waiting = std::iter::from_fn(|| self.server.as_ref()?.next()).take(CALLS_AT_ONCE);
         let answered = waiting.map(|mut request| {
