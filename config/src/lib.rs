@@ -40,7 +40,7 @@ pub use port::{Port, PortKind};
 pub use qos::{Classes, QosProfile, RateLimit, TrafficClass};
 pub use switch::Switch;
 pub use units::Bytes;
-pub use vhost::{VhostRole, VhostUser};
+pub use vhost::{VhostOffloads, VhostRole, VhostUser};
 
 use fault::Source;
 use tree::Reader;

@@ -17,6 +17,23 @@ pub struct VhostUser {
     pub mode: Option<u32>,
     /// The group of the socket that we listen on, by name or number. `None`: the process's.
     pub group: Option<String>,
+    /// Work that the VM may leave to us, and we to the VM.
+    pub offloads: VhostOffloads,
+}
+
+/// Work on frames that a VM and the switch may leave to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VhostOffloads {
+    /// TCP and UDP checksums.
+    pub checksum: bool,
+    /// TCP segmentation; never without checksums.
+    pub tso: bool,
+}
+
+impl Default for VhostOffloads {
+    fn default() -> Self {
+        Self { checksum: true, tso: true }
+    }
 }
 
 /// Our part at the socket. The VM's side has the other.
@@ -43,11 +60,31 @@ pub(crate) fn read(node: &Node<'_>) -> Option<VhostUser> {
             let what = "has no meaning with `role = \"client\"`: the VM's side makes the socket";
             table.refuse_keys(&["mode", "group"], what, "remove it, or write `role = \"server\"`");
         }
-        Some(VhostUser { socket: socket?, role, queues: queues.unwrap_or(1), mode, group })
+        let offloads = table.get("offloads", offloads).unwrap_or_default();
+        Some(VhostUser { socket: socket?, role, queues: queues.unwrap_or(1), mode, group, offloads })
     })
 }
 
 const GROUP_CURE: &str = "write a group's name or number, as in \"kvm\"";
+
+fn offloads(node: &Node<'_>) -> Option<VhostOffloads> {
+    const CURE: &str = "write [\"checksum\", \"tso\"], [\"checksum\"], or [] for none";
+    let choices = [("checksum", Offload::Checksum), ("tso", Offload::Tso)];
+    let listed = node.list(CURE, |item| item.choice(&choices))?;
+    let offloads =
+        VhostOffloads { checksum: listed.contains(&Offload::Checksum), tso: listed.contains(&Offload::Tso) };
+    if offloads.tso && !offloads.checksum {
+        let what = format!("`{}` has \"tso\" without \"checksum\", which every segment needs", node.path());
+        return node.refuse(what, "add \"checksum\", or remove \"tso\"");
+    }
+    Some(offloads)
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Offload {
+    Checksum,
+    Tso,
+}
 
 /// Permissions as `chmod` takes them.
 fn mode(node: &Node<'_>) -> Option<u32> {

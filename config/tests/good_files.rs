@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pollux_config::{
-    Bytes, Config, Device, DeviceSpec, PortKind, RateLimit, StaticEntry, Switch, VhostRole, VhostUser,
-    limits, parse,
+    Bytes, Config, Device, DeviceSpec, PortKind, RateLimit, StaticEntry, Switch, VhostOffloads, VhostRole,
+    VhostUser, limits, parse,
 };
 use pollux_net::{Pcp, PortId, PortVlan, PriorityTags, Tpid, Trust, Vid, VidSet, VlanMode};
 
@@ -61,6 +61,7 @@ fn the_promised_file_loads() {
             queues,
             mode: None,
             group: None,
+            offloads: VhostOffloads { checksum: true, tso: true },
         })
     };
     assert_eq!(config.ports[1].kind, socket("vm1", VhostRole::Client, 2));
@@ -220,4 +221,18 @@ fn every_mode_and_quantity_loads() {
     assert_eq!(config.profiles[0].egress_rate, Some(bits));
     let strict: Vec<_> = config.profiles[1].classes.strict.iter().map(|class| class.value()).collect();
     assert_eq!(strict, [7, 6, 5, 4, 3, 2, 1, 0]);
+}
+
+#[test]
+fn offloads_are_what_is_listed() {
+    let offloads = |list: &str| {
+        let text = format!("[ports.vm]\nvhost_user = {{ socket = \"/run/vm.sock\", offloads = {list} }}\n");
+        match &parse("pollux.toml", &text).unwrap().ports[0].kind {
+            PortKind::VhostUser(vhost) => (vhost.offloads.checksum, vhost.offloads.tso),
+            PortKind::Device(_) => panic!("a device"),
+        }
+    };
+    assert_eq!(offloads("[]"), (false, false));
+    assert_eq!(offloads("[\"checksum\"]"), (true, false));
+    assert_eq!(offloads("[\"tso\", \"checksum\"]"), (true, true));
 }

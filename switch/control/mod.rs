@@ -2,6 +2,7 @@
 
 mod describe;
 mod host;
+mod negotiated;
 mod plan;
 mod pools;
 mod ports;
@@ -360,7 +361,8 @@ fn specs(config: &Config, ports: &[LivePort]) -> Vec<PortSpec> {
             PortKind::Device(_) => live.device.setup().config.mtu,
             PortKind::VhostUser(_) => port.mtu,
         };
-        Some(PortSpec { id: live.id, vlan: port.vlan.clone(), mtu })
+        let may_leave_work = live.device.vhost().is_some();
+        Some(PortSpec { id: live.id, vlan: port.vlan.clone(), mtu, may_leave_work })
     };
     config.ports.iter().filter_map(spec).collect()
 }

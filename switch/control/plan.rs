@@ -19,9 +19,9 @@ const VHOST_MBUFS_PER_QUEUE: u32 = 4 * BURST as u32;
 /// Devices that distribution builds of DPDK have room for (`RTE_MAX_ETHPORTS`).
 const MAX_DEVICES: usize = 32;
 
-/// Mbufs for frames on their way from one queue to another, at each worker: a burst, an outbox for
-/// each of a few ports, floods.
-const WORKER_MBUFS: u32 = 2048;
+/// Mbufs for frames on their way from one queue to another, at each worker: a burst of a VM's frames of
+/// 64 KiB, an outbox for each of a few ports, floods.
+const WORKER_MBUFS: u32 = BURST as u32 * (1 + (64 << 10) / DATA_ROOM as u32) + 2048;
 
 /// What DPDK needs beside mbufs: descriptor rings, device and pool structures.
 const OVERHEAD_BYTES: u64 = 48 << 20;

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dpdk::{Device, Eal, Port, PortConfig, RssTypes, SharedTxQueue, Started, Stopped, VhostPort};
+use dpdk::{
+    Device, Eal, Port, PortConfig, RssTypes, SharedTxQueue, Started, Stopped, VhostOffloads, VhostPort,
+};
 use pollux_config::{DeviceSpec, PortKind, VhostRole};
 use pollux_engine::PortTotals;
 use pollux_net::PortId;
 
 use super::StartError;
+use super::negotiated::Negotiated;
 use super::plan::{DATA_ROOM, PortPlan};
 use super::pools::Pools;
 use super::presence::Presence;
@@ -25,6 +28,8 @@ pub(super) struct LivePort {
     pub(super) device: Port<Started>,
     /// A VM's enabled receive queues, shared with the workers.
     vhost_enabled: Option<Arc<AtomicU64>>,
+    /// What the VM negotiated.
+    negotiated: Option<Negotiated>,
     /// The link as last reported.
     pub(super) link: dpdk::Link,
     /// When the link, or the VM, was there.
@@ -41,6 +46,7 @@ pub(super) struct AttachedPort<'a> {
     plan: PortPlan,
     device: Port<Stopped>,
     socket: Option<u32>,
+    negotiated: Option<Negotiated>,
 }
 
 /// A started port's queues, dealt out and not yet handed over.
@@ -58,6 +64,7 @@ pub(super) fn attach<'a>(
     plan: PortPlan,
 ) -> Result<AttachedPort<'a>, StartError> {
     let failed = |error| StartError::Port(config.name.clone(), error);
+    let mut negotiated = None;
     let device = match &config.kind {
         PortKind::Device(device) => {
             if let DeviceSpec::Vdev(spec) = &device.spec {
@@ -71,12 +78,14 @@ pub(super) fn attach<'a>(
             VhostPort::new(&vhost.socket)
                 .client(vhost.role == VhostRole::Client)
                 .queues(vhost.queues)
+                .offloads(VhostOffloads { checksum: vhost.offloads.checksum, tso: vhost.offloads.tso })
+                .offer_again(negotiated.insert(Negotiated::of(&vhost.socket)).features())
                 .attach(eal)
         }
     };
     let device = device.map_err(failed)?;
     let socket = device.info().map_err(failed)?.socket;
-    Ok(AttachedPort { config, plan, device, socket })
+    Ok(AttachedPort { config, plan, device, socket, negotiated })
 }
 
 impl AttachedPort<'_> {
@@ -89,7 +98,7 @@ impl AttachedPort<'_> {
         pollers: Vec<usize>,
         workers: usize,
     ) -> Result<(LivePort, Dealt), StartError> {
-        let Self { config, plan, device, socket } = self;
+        let Self { config, plan, device, socket, negotiated } = self;
         let failed = |error| StartError::Port(config.name.clone(), error);
         let ring = |ring: u16| if ring == 0 { NOMINAL_RING } else { ring };
         let asked = PortConfig {
@@ -113,20 +122,31 @@ impl AttachedPort<'_> {
             sockets::open_up(vhost).map_err(|error| StartError::Socket(config.name.clone(), error))?;
         }
         let queues = device.take_queues().map_err(failed)?;
-        let vhost_enabled = matches!(config.kind, PortKind::VhostUser(_)).then(Arc::<AtomicU64>::default);
+        let vm = device.vhost().cloned();
+        let vhost_enabled = vm.is_some().then(Arc::<AtomicU64>::default);
         let source = |queue: dpdk::RxQueue| {
             let poller = pollers.get(usize::from(queue.index())).copied().unwrap_or(0);
             (poller, Source { port: plan.id, queue })
         };
         let dealt = Dealt {
             sources: queues.rx.into_iter().map(source).collect(),
-            sinks: sinks(queues.tx, vhost_enabled.clone(), workers),
+            sinks: sinks(queues.tx, vhost_enabled.clone().zip(vm), workers),
         };
         let link = device.link();
         let presence = Presence::new(link.up);
         let name = config.name.clone();
         let before = PortTotals::default();
-        let mut port = LivePort { id: plan.id, name, device, vhost_enabled, link, presence, pollers, before };
+        let mut port = LivePort {
+            id: plan.id,
+            name,
+            device,
+            vhost_enabled,
+            negotiated,
+            link,
+            presence,
+            pollers,
+            before,
+        };
         port.refresh();
         Ok((port, dealt))
     }
@@ -147,10 +167,11 @@ impl AttachedPort<'_> {
 
 /// A queue for each worker where there are enough, else shared ones; a VM's are always shared, as it
 /// may have fewer tomorrow.
-fn sinks(queues: Vec<dpdk::TxQueue>, vhost_enabled: Option<Arc<AtomicU64>>, workers: usize) -> Vec<Sink> {
-    if let Some(enabled) = vhost_enabled {
+fn sinks(queues: Vec<dpdk::TxQueue>, vm: Option<(Arc<AtomicU64>, dpdk::Vhost)>, workers: usize) -> Vec<Sink> {
+    if let Some((enabled, vm)) = vm {
         let queues: Arc<[_]> = queues.into_iter().map(SharedTxQueue::new).collect();
-        let sink = || Sink::Vhost(VhostSink { queues: queues.clone(), enabled: enabled.clone() });
+        let sink =
+            || Sink::Vhost(VhostSink { queues: queues.clone(), enabled: enabled.clone(), vm: vm.clone() });
         std::iter::repeat_with(sink).take(workers).collect()
     } else if queues.len() >= workers {
         queues.into_iter().take(workers).map(Sink::Own).collect()
@@ -170,6 +191,9 @@ impl LivePort {
             let bits =
                 queues.filter(|&queue| vhost.is_tx_enabled(queue)).fold(0, |bits, queue| bits | 1 << queue);
             enabled.store(bits, Ordering::Relaxed);
+            if let Some(negotiated) = &mut self.negotiated {
+                negotiated.note(vhost.negotiated_features());
+            }
         }
         let link = self.device.link();
         let changed = link.up != self.link.up;

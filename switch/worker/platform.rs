@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrayvec::ArrayVec;
 use dpdk::{Mbuf, Mempool, RxQueue, SharedTxQueue, TxQueue};
 use pollux_engine::datapath::{BURST, Platform};
-use pollux_net::{MAX_PORTS, PortId, WorkerId};
+use pollux_net::{MAX_PORTS, Offloads, PortId, WorkerId};
 
 /// Queues that a worker can poll: all that there can be.
 const MAX_SOURCES: usize = MAX_PORTS * *pollux_config::limits::QUEUES.end() as usize;
@@ -33,6 +33,8 @@ pub(crate) struct VhostSink {
     pub(crate) queues: Arc<[SharedTxQueue]>,
     /// Bit n: the VM receives on queue n. Written by the control plane.
     pub(crate) enabled: Arc<AtomicU64>,
+    /// What is known of the VM.
+    pub(crate) vm: dpdk::Vhost,
 }
 
 impl VhostSink {
@@ -133,5 +135,23 @@ impl Platform for DpdkPlatform {
     #[inline]
     fn copy(&mut self, frame: &Mbuf) -> Option<Mbuf> {
         frame.copy(&self.pool)
+    }
+
+    #[inline]
+    fn frame(&mut self, octets: &[u8]) -> Option<Mbuf> {
+        Mbuf::from_slice(&self.pool, octets)
+    }
+
+    #[inline]
+    fn append(&mut self, frame: &mut Mbuf, octets: &[u8]) -> bool {
+        frame.append(&self.pool, octets)
+    }
+
+    #[inline]
+    fn offloads(&self, port: PortId) -> Offloads {
+        match &self.sinks[port.index()] {
+            Sink::Vhost(vhost) => vhost.vm.takes(),
+            Sink::None | Sink::Own(_) | Sink::Shared(_) => Offloads::NONE,
+        }
     }
 }

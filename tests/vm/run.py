@@ -19,24 +19,29 @@ from guest import HERE, Guest, lost
 from machine import TARGET, Failure, own_folder
 from outage import beside_open_vswitch
 from switch import Switch
+from throughput import with_and_without_tso
+from wire import ADDRESSES, PORT as WIRE_PORT, Capture, Wire, check as check_frames
 
 PORT = """
 [ports.{name}]
 vhost_user = {{ socket = "{folder}/{name}.sock", queues = 2, role = "{role}" }}
-vlan = {{ mode = "trunk", allowed = [1, 7], native = 1 }}
+vlan = {vlan}
 mtu = 9000
 """
+VLAN = '{ mode = "trunk", allowed = [1, 7], native = 1 }'
 # The switch's part at each socket.
 ROLES = {"vm1": "client", "vm2": "server", "other": "client"}
 CLIENTS = {"vm1": "client", "vm2": "client"}
 
 
 class Lab:
-    """The switch and its two VMs; every check's outcome."""
+    """The switch and its two VMs, maybe a host on a wire; every check's outcome."""
 
-    def __init__(self, folder, binary, roles):
-        self.folder = folder
-        ports = [PORT.format(folder=folder, name=name, role=role) for name, role in roles.items()]
+    def __init__(self, folder, binary, roles, wire=None):
+        self.folder, self.wire = folder, wire
+        ports = [PORT.format(folder=folder, name=name, role=role, vlan=VLAN) for name, role in roles.items()]
+        if wire:
+            ports.append(wire.config(VLAN))
         self.switch = Switch(binary, folder, "".join(ports))
         self.one = Guest(folder, 1, "vm1", listens=roles["vm1"] == "client")
         self.two = Guest(folder, 2, "vm2", listens=roles["vm2"] == "client")
@@ -69,8 +74,9 @@ class Lab:
         raise Failure("no ping comes back within a minute")
 
     def close(self):
-        for part in (self.one, self.two, self.switch):
-            part.close()
+        for part in (self.one, self.two, self.switch, self.wire):
+            if part:
+                part.close()
 
 
 def ping(source, target, count, options=""):
@@ -125,13 +131,52 @@ def vlans(lab):
 
 
 def offloads(lab):
-    combinations = [("on", "on"), ("on", "off"), ("off", "off")]
+    combinations = [("on", "off"), ("off", "off"), ("on", "on")]
     for tx, tso in combinations:
         for guest in (lab.one, lab.two):
             guest.run(f"ethtool -K eth0 tx {tx}; ethtool -K eth0 tso {tso}; ethtool -K eth0 gso {tso}; true")
         send_file(lab.one, lab.two, 2)
         send_file(lab.two, lab.one, 2)
     return f"{len(combinations)} combinations both ways"
+
+
+def to_a_wire(lab):
+    """What a guest leaves to be cut and summed reaches a port that does neither as a wire's frames."""
+    one = lab.one
+    one.run("ip addr show dev eth0 | grep -q fd07::1 || { echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad; "
+            "ip addr add fd07::1/64 dev eth0; }")
+    one.run("dd if=/dev/urandom of=/run/file bs=1M count=8 2>/dev/null")
+    wanted = one.run("md5sum </run/file")[0].split()[0]
+    features = lab.switch.features("vm1")
+    if not {"CSUM", "HOST_TSO4", "HOST_TSO6"} <= set(features):
+        raise Failure(f"the guest leaves nothing to others: {features}")
+    told = []
+    for address in ADDRESSES:
+        before = lab.switch.received("vm1")
+        capture = Capture(lab.wire)
+        one.run(f"nc {address} {WIRE_PORT} </run/file", timeout=60)
+        got = lab.wire.digest()
+        sent = lab.switch.received("vm1") - before
+        tcp, longest = check_frames(capture.close())
+        if got != wanted:
+            raise Failure(f"md5 {got} instead of {wanted} at {address}")
+        # Else nothing had to be cut.
+        if sent + 100 > tcp:
+            raise Failure(f"the guest sent {sent} frames, and {tcp} left")
+        told.append(f"{sent} frames became {tcp} of up to {longest} octets")
+    return "; ".join(told)
+
+
+def turn_off(lab):
+    """A port that no longer offers anything, under a guest that goes on with what it has."""
+    before = lab.switch.features("vm1")
+    lab.switch.change('role = "client" }', 'role = "client", offloads = [] }')
+    lab.settle()
+    if lab.switch.features("vm1") != before:
+        raise Failure(f"the guest had {before} and has {lab.switch.features('vm1')}")
+    send_file(lab.one, lab.two, 2)
+    send_file(lab.two, lab.one, 2)
+    return to_a_wire(lab)
 
 
 def queues(lab):
@@ -209,12 +254,12 @@ def move(lab):
     return "; ".join(told)
 
 
-def checks(lab):
+def checks(lab, long):
     one, two = lab.one, lab.two
     lab.check("a first ping comes back", lab.settle)
     if lab.failed:
         return
-    print(f"     VM 1 negotiated {' '.join(lab.switch.ask('show', 'vhost', 'vm1')['vms'][0]['vhost']['features'])}")
+    print(f"     VM 1 negotiated {' '.join(lab.switch.features('vm1'))}")
     lab.check("ping, one way", lambda: ping(one, two.address, 50))
     lab.check("ping, the other", lambda: ping(two, one.address, 50))
     lab.check("ping of 8000 octets", lambda: ping(one, two.address, 20, "-s 8000"))
@@ -222,6 +267,10 @@ def checks(lab):
     lab.check("a file over TCP", lambda: send_file(one, two, 16))
     lab.check("a datagram over UDP", lambda: udp(one, two))
     lab.check("offloads on and off", lambda: offloads(lab))
+    lab.check("segments and checksums to a wire", lambda: to_a_wire(lab))
+    lab.check("offloads turned off under the guest", lambda: turn_off(lab))
+    if long:
+        lab.check("TCP with TSO and without", lambda: with_and_without_tso(lab))
     lab.check("queues under traffic", lambda: queues(lab))
     lab.check("the driver unbound and bound", lambda: rebind(lab))
     lab.check("live migration there and back", lambda: move(lab))
@@ -241,13 +290,13 @@ def main():
     subprocess.run([HERE.parent.parent / "scripts" / "setup.sh", *purposes], check=True)
 
     folder = own_folder(TARGET / "vm")
-    lab = Lab(folder, options.pollux, ROLES)
+    lab = Lab(folder, options.pollux, ROLES, Wire())
     try:
         begin = time.monotonic()
         lab.switch.start()
         lab.boot()
         print(f"two guests are up ({time.monotonic() - begin:.1f} s)", flush=True)
-        checks(lab)
+        checks(lab, options.long)
         lab.check("every frame is accounted for", lab.switch.stop)
         if options.long:
             lab.close()  # its guests would take the cores

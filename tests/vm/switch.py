@@ -65,3 +65,19 @@ class Switch:
         if said.returncode != 0:
             raise Failure(f"exec {' '.join(command)}: {said.stderr}")
         return json.loads(said.stdout)
+
+    def received(self, port):
+        """Frames that came from a VM's port."""
+        return self.ask("show", "vhost", port)["vms"][0]["network"]["tx_packets"]
+
+    def features(self, port):
+        """What a VM negotiated."""
+        return self.ask("show", "vhost", port)["vms"][0]["vhost"]["features"]
+
+    def change(self, old, new):
+        """Changes the file, once, and has it applied."""
+        text = self.file.read_text()
+        if old not in text:
+            raise Failure(f"the file has no `{old}`")
+        self.file.write_text(text.replace(old, new, 1))
+        self.ask("config", "reload")

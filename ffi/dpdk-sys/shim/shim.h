@@ -45,7 +45,11 @@ enum {
 	SHIM_MBUF_TX_OFFLOAD = offsetof(struct rte_mbuf, tx_offload),
 	/* Octets kept free in front of a received frame, and what a frame of one segment takes beside it. */
 	SHIM_HEADROOM = RTE_PKTMBUF_HEADROOM,
-	SHIM_MBUF_L2_LEN_BITS = RTE_MBUF_L2_LEN_BITS,
+	/* Where the lengths and the payload of each segment lie within tx_offload. */
+	SHIM_MBUF_L2_LEN_SHIFT = RTE_MBUF_L2_LEN_OFS,
+	SHIM_MBUF_L3_LEN_SHIFT = RTE_MBUF_L3_LEN_OFS,
+	SHIM_MBUF_L4_LEN_SHIFT = RTE_MBUF_L4_LEN_OFS,
+	SHIM_MBUF_SEGMENT_LEN_SHIFT = RTE_MBUF_TSO_SEGSZ_OFS,
 };
 
 /* Limits. */
@@ -60,7 +64,15 @@ enum {
 
 static const uint64_t SHIM_MBUF_INDIRECT = RTE_MBUF_F_INDIRECT;
 static const uint64_t SHIM_MBUF_EXTERNAL = RTE_MBUF_F_EXTERNAL;
+static const uint64_t SHIM_MBUF_RX_CHECKSUM_MASK = RTE_MBUF_F_RX_L4_CKSUM_MASK;
+static const uint64_t SHIM_MBUF_RX_CHECKSUM_NONE = RTE_MBUF_F_RX_L4_CKSUM_NONE;
+static const uint64_t SHIM_MBUF_RX_LRO = RTE_MBUF_F_RX_LRO;
 static const uint64_t SHIM_MBUF_TX_OFFLOAD_MASK = RTE_MBUF_F_TX_OFFLOAD_MASK;
+static const uint64_t SHIM_MBUF_TX_IPV4 = RTE_MBUF_F_TX_IPV4;
+static const uint64_t SHIM_MBUF_TX_IPV6 = RTE_MBUF_F_TX_IPV6;
+static const uint64_t SHIM_MBUF_TX_TCP_CHECKSUM = RTE_MBUF_F_TX_TCP_CKSUM;
+static const uint64_t SHIM_MBUF_TX_UDP_CHECKSUM = RTE_MBUF_F_TX_UDP_CKSUM;
+static const uint64_t SHIM_MBUF_TX_TCP_SEGMENTS = RTE_MBUF_F_TX_TCP_SEG;
 static const uint64_t SHIM_MBUF_RX_RSS_HASH = RTE_MBUF_F_RX_RSS_HASH;
 
 static const uint64_t SHIM_RX_OFFLOAD_SCATTER = RTE_ETH_RX_OFFLOAD_SCATTER;

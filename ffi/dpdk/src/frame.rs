@@ -1,9 +1,10 @@
 //! How the data path sees an mbuf.
 
+use std::num::NonZeroU16;
 use std::ptr;
 
 use dpdk_sys as sys;
-use pollux_net::{Frame, Tag, Tci};
+use pollux_net::{Frame, IpVersion, Pending, Protocol, Tag, Tci, Transport};
 
 use crate::Mbuf;
 use crate::segment::Segment;
@@ -24,6 +25,55 @@ impl Frame for Mbuf {
         // SAFETY: data and data_len describe initialised memory of the first segment, which the frame
         // keeps alive and, while it is borrowed, unwritten.
         unsafe { std::slice::from_raw_parts(first.data(), usize::from(first.data_len())) }
+    }
+
+    #[inline]
+    fn head_mut(&mut self) -> Option<&mut [u8]> {
+        Mbuf::head_mut(self)
+    }
+
+    #[inline]
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        self.segments()
+    }
+
+    /// Has a meaning for frames received from a vhost port alone, which says of a frame that its checksum
+    /// is absent and that it is longer than the wire's.
+    #[inline(always)]
+    fn pending(&self) -> Pending {
+        let first = self.segment();
+        let flags = first.ol_flags();
+        if flags & sys::SHIM_MBUF_RX_CHECKSUM_MASK != sys::SHIM_MBUF_RX_CHECKSUM_NONE {
+            return Pending::NOTHING;
+        }
+        let segment_len = if flags & sys::SHIM_MBUF_RX_LRO == 0 {
+            None
+        } else {
+            NonZeroU16::new((first.tx_offload() >> sys::SHIM_MBUF_SEGMENT_LEN_SHIFT) as u16)
+        };
+        Pending { checksum: true, segment_len }
+    }
+
+    fn leave_pending(&mut self, transport: &Transport, segment_len: Option<NonZeroU16>) {
+        let version = match transport.version {
+            IpVersion::V4 => sys::SHIM_MBUF_TX_IPV4,
+            IpVersion::V6 => sys::SHIM_MBUF_TX_IPV6,
+        };
+        let checksum = match (segment_len, transport.protocol) {
+            (Some(_), _) => sys::SHIM_MBUF_TX_TCP_SEGMENTS | sys::SHIM_MBUF_TX_TCP_CHECKSUM,
+            (None, Protocol::Tcp) => sys::SHIM_MBUF_TX_TCP_CHECKSUM,
+            (None, Protocol::Udp) => sys::SHIM_MBUF_TX_UDP_CHECKSUM,
+        };
+        let lengths = [
+            (transport.network, sys::SHIM_MBUF_L2_LEN_SHIFT),
+            (transport.header - transport.network, sys::SHIM_MBUF_L3_LEN_SHIFT),
+            (transport.payload - transport.header, sys::SHIM_MBUF_L4_LEN_SHIFT),
+            (segment_len.map_or(0, NonZeroU16::get), sys::SHIM_MBUF_SEGMENT_LEN_SHIFT),
+        ];
+        let first = self.segment();
+        let received = first.ol_flags() & !(sys::SHIM_MBUF_RX_CHECKSUM_MASK | sys::SHIM_MBUF_RX_LRO);
+        first.set_ol_flags(received & !sys::SHIM_MBUF_TX_OFFLOAD_MASK | version | checksum);
+        first.set_tx_offload(lengths.iter().fold(0, |word, &(len, shift)| word | u64::from(len) << shift));
     }
 
     #[inline]
@@ -52,7 +102,8 @@ impl Frame for Mbuf {
         first.set_data_len(len + TAG);
         first.set_pkt_len(first.pkt_len() + u32::from(TAG));
         write_tag(first, tag);
-        header_changed(first, i64::from(TAG));
+        // What the device found out at reception, the kind of L2 header among it, no longer holds.
+        first.clear_packet_type();
         true
     }
 
@@ -70,7 +121,7 @@ impl Frame for Mbuf {
         first.set_data_off(first.data_off() + TAG);
         first.set_data_len(len - TAG);
         first.set_pkt_len(first.pkt_len() - u32::from(TAG));
-        header_changed(first, -i64::from(TAG));
+        first.clear_packet_type();
         true
     }
 
@@ -87,19 +138,5 @@ fn write_tag(first: Segment, tag: Tag) {
     unsafe {
         let place = first.data().add(ADDRESSES.into()).cast::<u32>();
         place.write_unaligned(word.to_be());
-    }
-}
-
-/// Corrects what the mbuf says about its header.
-#[inline(always)]
-fn header_changed(first: Segment, by: i64) {
-    // What the device found out at reception (the kind of L2 header among it) no longer holds.
-    first.clear_packet_type();
-    // The second cache line is touched only where a device was asked to finish the frame.
-    if first.ol_flags() & sys::SHIM_MBUF_TX_OFFLOAD_MASK != 0 {
-        const MASK: u64 = (1 << sys::SHIM_MBUF_L2_LEN_BITS) - 1;
-        let lengths = first.tx_offload();
-        let l2_len = (lengths & MASK).saturating_add_signed(by).min(MASK);
-        first.set_tx_offload(lengths & !MASK | l2_len);
     }
 }

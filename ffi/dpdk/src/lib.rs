@@ -48,4 +48,4 @@ pub use rss::RssTypes;
 pub use shared_tx::SharedTxQueue;
 pub use stats::PortStats;
 pub use thread::RegisteredThread;
-pub use vhost::{Vhost, VhostPort};
+pub use vhost::{Vhost, VhostOffloads, VhostPort};

@@ -46,7 +46,7 @@ impl Segment {
         buf_addr = SHIM_MBUF_BUF_ADDR: *mut u8;
         data_off set_data_off = SHIM_MBUF_DATA_OFF: u16;
         nb_segs set_nb_segs = SHIM_MBUF_NB_SEGS: u16;
-        ol_flags = SHIM_MBUF_OL_FLAGS: u64;
+        ol_flags set_ol_flags = SHIM_MBUF_OL_FLAGS: u64;
         pkt_len set_pkt_len = SHIM_MBUF_PKT_LEN: u32;
         data_len set_data_len = SHIM_MBUF_DATA_LEN: u16;
         rss_hash = SHIM_MBUF_RSS: u32;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dpdk_sys as sys;
+use pollux_net::Offloads;
 
 use crate::Eal;
 use crate::device;
@@ -18,7 +19,8 @@ pub struct VhostPort {
     socket: PathBuf,
     client: bool,
     queues: u16,
-    arguments: Vec<String>,
+    offloads: VhostOffloads,
+    offered_before: u64,
 }
 
 /// What a vhost port was made from.
@@ -27,12 +29,20 @@ pub(crate) struct Origin {
     socket: PathBuf,
     client: bool,
     pub(crate) queues: u16,
+    /// Features that aren't offered.
+    withheld: u64,
 }
 
 impl VhostPort {
     /// A port that listens on `socket` for a VM, with one pair of queues.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self { socket: socket.into(), client: false, queues: 1, arguments: Vec::new() }
+        Self {
+            socket: socket.into(),
+            client: false,
+            queues: 1,
+            offloads: VhostOffloads::ALL,
+            offered_before: 0,
+        }
     }
 
     /// Whether the VM listens and the port connects, again and again until it succeeds; it then
@@ -48,9 +58,16 @@ impl VhostPort {
         self
     }
 
-    /// Adds an argument for the driver, as in `tso=1`.
-    pub fn argument(mut self, argument: impl Into<String>) -> Self {
-        self.arguments.push(argument.into());
+    /// What the VM and the port may leave to each other; by default all of it.
+    pub fn offloads(mut self, offloads: VhostOffloads) -> Self {
+        self.offloads = offloads;
+        self
+    }
+
+    /// Features that a VM agreed on before and has to find again, DPDK's bits, whatever
+    /// [`offloads`](Self::offloads) says.
+    pub fn offer_again(mut self, features: u64) -> Self {
+        self.offered_before = features;
         self
     }
 
@@ -68,12 +85,10 @@ impl VhostPort {
         };
         let name = eal.unique("net_vhost");
         let (client, queues) = (u8::from(self.client), self.queues);
-        let mut devargs = format!("{name},iface={path},client={client},queues={queues}");
-        for argument in &self.arguments {
-            devargs.push(',');
-            devargs.push_str(argument);
-        }
-        let origin = Origin { socket: self.socket.clone(), client: self.client, queues };
+        // Without `tso=1` the driver withholds what `restrict` may want offered.
+        let devargs = format!("{name},iface={path},client={client},queues={queues},tso=1");
+        let withheld = self.offloads.withheld() & !self.offered_before;
+        let origin = Origin { socket: self.socket.clone(), client: self.client, queues, withheld };
         device::attach(eal, &devargs, Some(origin))
     }
 }
@@ -143,6 +158,18 @@ impl Vhost {
     }
 }
 
+impl Vhost {
+    /// What the VM takes unfinished; nothing while none is connected.
+    #[inline]
+    pub fn takes(&self) -> Offloads {
+        taken(self.state().features())
+    }
+
+    pub(crate) fn restrict(&self) -> Result<()> {
+        restrict(&self.origin)
+    }
+}
+
 impl std::fmt::Debug for Vhost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Vhost")
@@ -152,27 +179,74 @@ impl std::fmt::Debug for Vhost {
     }
 }
 
-/// Features by which a VM may hand over segments for us to cut (virtio 1.2, clause 5.1.3): what arrives
-/// here must be a frame of the wire. TCPv4, TCPv6, with ECN, UDP fragments, UDP segments.
-const SEGMENTS: u64 = 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 56;
+/// A bit of the virtio features (virtio 1.2, clauses 5.1.3 and 5.1.3.1).
+const fn feature(bit: u32) -> u64 {
+    1 << bit
+}
 
-/// Stops offering what hostile or restarted VMs can do harm with. The device must be configured, and no
-/// VM can have connected before, but for the microseconds since.
-pub(crate) fn harden(socket: &Path) -> Result<()> {
+/// The VM may leave checksums to us.
+const CSUM: u64 = feature(0);
+/// We may leave checksums to the VM.
+const GUEST_CSUM: u64 = feature(1);
+/// We may hand the VM TCP frames that are longer than a wire's, of IPv4 and IPv6.
+const GUEST_TSO4: u64 = feature(7);
+const GUEST_TSO6: u64 = feature(8);
+/// The VM may hand us TCP frames that are longer than a wire's, of IPv4 and IPv6.
+const HOST_TSO4: u64 = feature(11);
+const HOST_TSO6: u64 = feature(12);
+
+/// What the library offers and doesn't do: it forgets that a frame to be cut carries congestion signals
+/// (GUEST_ECN, HOST_ECN), and takes UDP fragments to be for datagrams (GUEST_UFO, HOST_UFO).
+const NEVER: u64 = feature(9) | feature(10) | feature(13) | feature(14);
+
+/// Work on frames that a VM and its port may leave to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VhostOffloads {
+    /// TCP and UDP checksums.
+    pub checksum: bool,
+    /// TCP segmentation. Without checksums there is none, as every segment has one.
+    pub tso: bool,
+}
+
+impl VhostOffloads {
+    /// All that there is.
+    pub const ALL: Self = Self { checksum: true, tso: true };
+
+    /// The features that a port without some of them doesn't offer.
+    fn withheld(self) -> u64 {
+        let tso = GUEST_TSO4 | GUEST_TSO6 | HOST_TSO4 | HOST_TSO6;
+        match self {
+            Self { checksum: true, tso: true } => NEVER,
+            Self { checksum: true, tso: false } => NEVER | tso,
+            Self { checksum: false, .. } => NEVER | tso | CSUM | GUEST_CSUM,
+        }
+    }
+}
+
+/// What a VM that agreed on `features` takes unfinished.
+fn taken(features: u64) -> Offloads {
+    let agreed = |feature| features & feature != 0;
+    let checksum = agreed(GUEST_CSUM);
+    Offloads { checksum, tso4: checksum && agreed(GUEST_TSO4), tso6: checksum && agreed(GUEST_TSO6) }
+}
+
+/// Stops offering what isn't wanted, and what hostile or restarted VMs can do harm with. The device must be
+/// configured, and no VM can have connected before, but for the microseconds since.
+fn restrict(origin: &Origin) -> Result<()> {
     const CALL: &str = "rte_vhost_driver_set_protocol_features";
     // INFLIGHT messages end the process (DPDK 22.11.11).
-    const NEVER: u64 = 1 << sys::VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD;
-    let subject = socket.to_string_lossy();
+    const INFLIGHT: u64 = 1 << sys::VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD;
+    let subject = origin.socket.to_string_lossy();
     let path = c_string(CALL, &subject)?;
     let mut features = 0;
     // SAFETY: the path ends; the features are written only.
     let ret = unsafe { sys::rte_vhost_driver_get_protocol_features(path.as_ptr(), &mut features) };
     check("rte_vhost_driver_get_protocol_features", &subject, ret)?;
     // SAFETY: the path ends, and is not kept.
-    let ret = unsafe { sys::rte_vhost_driver_set_protocol_features(path.as_ptr(), features & !NEVER) };
+    let ret = unsafe { sys::rte_vhost_driver_set_protocol_features(path.as_ptr(), features & !INFLIGHT) };
     check(CALL, &subject, ret)?;
     // SAFETY: the path ends, and is not kept.
-    let ret = unsafe { sys::rte_vhost_driver_disable_features(path.as_ptr(), SEGMENTS) };
+    let ret = unsafe { sys::rte_vhost_driver_disable_features(path.as_ptr(), origin.withheld) };
     check("rte_vhost_driver_disable_features", &subject, ret)?;
     Ok(())
 }

@@ -111,6 +111,15 @@ impl Platform for Loop {
     fn copy(&mut self, frame: &Vec<u8>) -> Option<Vec<u8>> {
         Some(frame.clone())
     }
+
+    fn frame(&mut self, octets: &[u8]) -> Option<Vec<u8>> {
+        Some(octets.to_vec())
+    }
+
+    fn append(&mut self, frame: &mut Vec<u8>, octets: &[u8]) -> bool {
+        frame.extend(octets);
+        true
+    }
 }
 
 /// Adds up what each stage takes.
@@ -148,8 +157,12 @@ fn trunk() -> VlanMode {
 fn measure(pairs: usize, modes: [VlanMode; 2]) -> [f64; STAGES.len()] {
     let tagged = [0, 1].map(|side| matches!(modes[side], VlanMode::Trunk { .. }));
     let [first, second] = modes;
-    let spec =
-        |port, mode| PortSpec { id: id(port), vlan: PortVlan { mode, ..PortVlan::default() }, mtu: 1500 };
+    let spec = |port, mode| PortSpec {
+        id: id(port),
+        vlan: PortVlan { mode, ..PortVlan::default() },
+        mtu: 1500,
+        may_leave_work: false,
+    };
     let snapshot = Snapshot::new(&[spec(0, first), spec(1, second)]);
     let fdb = Fdb::new(FdbOptions { capacity: (4 * pairs).max(4096), ageing_seconds: 300, seed: 1 });
     let stats = WorkerStats::new();

@@ -30,6 +30,7 @@ macro_rules! reasons {
 reasons! {
     Runt "runt" "Shorter than an Ethernet header, or cut off inside its tag; counted on the ingress port.",
     Oversize "oversize" "Longer than the ingress port's MTU allows; counted on the ingress port.",
+    BadOffload "bad_offload" "A VM left a checksum or cutting to do that the frame's headers don't allow; counted on the ingress port.",
     HeaderSplit "header_split" "The header doesn't lie in the first segment; counted on the ingress port.",
     SourceMulticast "source_multicast" "The source is a group address; counted on the ingress port.",
     SourceZero "source_zero" "The source address is zero; counted on the ingress port.",
@@ -43,7 +44,7 @@ reasons! {
     EgressNotMember "egress_not_member" "The destination's port is no longer a member of the VLAN; counted on the ingress port.",
     PortDown "port_down" "The destination's port has no link; counted on the ingress port.",
     NoDestination "no_destination" "Nobody else in the VLAN has a link; counted on the ingress port.",
-    NoMbuf "no_mbuf" "No buffer was free for a flood's copy; counted on the egress port.",
+    NoMbuf "no_mbuf" "No buffer was free for a flood's copy or a piece of a frame to be cut; counted on the egress port.",
     MtuExceeded "mtu_exceeded" "Longer than the egress port's MTU allows; counted on the egress port.",
     NoHeadroom "no_headroom" "The buffer has no room for a tag, or is shared; counted on the egress port.",
     TxFull "tx_full" "The device or the VM took no more; counted on the egress port.",

@@ -45,6 +45,8 @@ pub(crate) struct PortTable {
     pub(crate) customer_vids: Option<Box<VidSet>>,
     /// Whether sending untagged is all there is to do: no priority tag, no customer VIDs to check.
     pub(crate) plain_untagged: bool,
+    /// Whether what sends to the port may leave checksums and segmentation to others.
+    pub(crate) may_leave_work: bool,
 }
 
 /// One port, as the control plane describes it to the relay.
@@ -56,6 +58,8 @@ pub struct PortSpec {
     pub vlan: PortVlan,
     /// Octets of payload it carries, without Ethernet header and up to two tags.
     pub mtu: u16,
+    /// Whether what is behind it may leave checksums and segmentation to others, as a VM's driver does.
+    pub may_leave_work: bool,
 }
 
 /// Everything the data path reads and never writes: built whole by the control plane, then swapped in
@@ -80,9 +84,9 @@ impl Snapshot {
                 }
             }
         }
-        let mut tables = Box::new(array::from_fn(|_| PortTable::new(&PortVlan::default(), 0)));
+        let mut tables = Box::new(array::from_fn(|_| PortTable::new(&PortVlan::default(), 0, false)));
         for port in ports {
-            tables[port.id.index()] = PortTable::new(&port.vlan, port.mtu);
+            tables[port.id.index()] = PortTable::new(&port.vlan, port.mtu, port.may_leave_work);
         }
         Self { vlans, ports: tables }
     }
@@ -99,7 +103,7 @@ impl Snapshot {
 }
 
 impl PortTable {
-    fn new(vlan: &PortVlan, mtu: u16) -> Self {
+    fn new(vlan: &PortVlan, mtu: u16, may_leave_work: bool) -> Self {
         let (admission, customer_vids) = match &vlan.mode {
             VlanMode::Access { vid } => (Admission::Access { vid: *vid }, None),
             VlanMode::Trunk { native, .. } => (Admission::Trunk { native: *native }, None),
@@ -115,6 +119,7 @@ impl PortTable {
             priority_tags: vlan.priority_tags,
             plain_untagged: vlan.priority_tags == PriorityTags::Never && customer_vids.is_none(),
             customer_vids,
+            may_leave_work,
         }
     }
 }

@@ -153,8 +153,12 @@ fn id(port: usize) -> PortId {
 }
 
 fn specs(ports: &[ModelPort]) -> Vec<PortSpec> {
-    let spec =
-        |(n, port): (usize, &ModelPort)| PortSpec { id: id(n), vlan: port.vlan.clone(), mtu: port.mtu };
+    let spec = |(n, port): (usize, &ModelPort)| PortSpec {
+        id: id(n),
+        vlan: port.vlan.clone(),
+        mtu: port.mtu,
+        may_leave_work: false,
+    };
     ports.iter().enumerate().map(spec).collect()
 }
 

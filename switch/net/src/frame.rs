@@ -1,4 +1,6 @@
-use crate::{Tag, Tci};
+use std::num::NonZeroU16;
+
+use crate::{Pending, Tag, Tci, Transport};
 
 /// Octets of an Ethernet header without tags: two addresses and the EtherType.
 pub const ETHERNET_HEADER_LEN: usize = 14;
@@ -26,6 +28,21 @@ pub trait Frame: Sized {
     /// The octets that lie together at the frame's start: all of it, or its first segment.
     fn head(&self) -> &[u8];
 
+    /// The same, to write; `None` if the frame's memory is shared with another owner.
+    fn head_mut(&mut self) -> Option<&mut [u8]>;
+
+    /// All octets, in the pieces in which they lie.
+    fn pieces(&self) -> impl Iterator<Item = &[u8]>;
+
+    /// What the frame's sender left to do.
+    fn pending(&self) -> Pending {
+        Pending::NOTHING
+    }
+
+    /// Leaves it to the port that the frame goes to: the checksum of what lies where `transport` says, and
+    /// to cut it into payloads of `segment_len` octets, if there is one.
+    fn leave_pending(&mut self, transport: &Transport, segment_len: Option<NonZeroU16>);
+
     /// Inserts `tag` between the source address and what follows it. Returns `false`, and leaves the
     /// frame as it was, if there is no room in front of the frame, its head is shorter than 12
     /// octets, or its memory is shared with another owner.
@@ -52,6 +69,18 @@ impl Frame for Vec<u8> {
 
     fn head(&self) -> &[u8] {
         self
+    }
+
+    fn head_mut(&mut self) -> Option<&mut [u8]> {
+        Some(self)
+    }
+
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(self.as_slice())
+    }
+
+    fn leave_pending(&mut self, _transport: &Transport, _segment_len: Option<NonZeroU16>) {
+        unreachable!("no sender of plain octets leaves anything to do");
     }
 
     fn push_tag(&mut self, tag: Tag) -> bool {

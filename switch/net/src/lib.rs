@@ -5,16 +5,22 @@
 //! and the configuration can share one vocabulary.
 #![forbid(unsafe_code)]
 
+mod checksum;
 mod frame;
 mod mac;
 mod mode;
+mod offload;
 mod port;
 mod priority;
+mod transport;
 mod vlan;
 
+pub use checksum::Checksum;
 pub use frame::{ETHERNET_HEADER_LEN, Frame, MAX_MTU, MTU_OVERHEAD};
 pub use mac::{Mac, ParseMacError};
 pub use mode::{PortVlan, PriorityTags, Trust, VlanMode};
+pub use offload::{Offloads, Pending};
 pub use port::{MAX_PORTS, MAX_WORKERS, PortId, PortSet, QueueId, WorkerId};
 pub use priority::{Pcp, Priority};
+pub use transport::{IpVersion, Protocol, Transport};
 pub use vlan::{ParseVidError, Tag, Tci, Tpid, VID_SLOTS, Vid, VidSet};

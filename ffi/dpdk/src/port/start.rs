@@ -9,7 +9,6 @@ use super::{Port, Stopped};
 use crate::Mempool;
 use crate::error::{Error, Result, check};
 use crate::plan::{Note, Plan, PortConfig};
-use crate::vhost;
 
 impl Port<Stopped> {
     pub(super) fn configure_and_start(&self, config: &PortConfig, pools: &[Mempool]) -> Result<Plan> {
@@ -19,7 +18,12 @@ impl Port<Stopped> {
             return Err(Error::refused("rte_eth_rx_queue_setup", name, libc::EINVAL, message));
         };
         let info = self.info()?;
-        let mut plan = Plan::new(&info, config, smallest);
+        let mut config = config.clone();
+        if self.inner.vhost.is_some() {
+            // Else the driver computes what VMs left, for ports that would take it uncomputed too.
+            config.offloads.0 |= sys::SHIM_RX_OFFLOAD_TCP_CKSUM | sys::SHIM_RX_OFFLOAD_UDP_CKSUM;
+        }
+        let mut plan = Plan::new(&info, &config, smallest);
         let config = &plan.config;
         let conf = sys::shim_port_conf {
             rx_queues: config.rx_queues,
@@ -36,7 +40,7 @@ impl Port<Stopped> {
         let ret = unsafe { sys::shim_port_configure(number, &conf) };
         check("rte_eth_dev_configure", name, ret)?;
         if let Some(vhost) = &self.inner.vhost {
-            vhost::harden(vhost.socket())?;
+            vhost.restrict()?;
         }
 
         let socket = info.socket.unwrap_or(u32::MAX);

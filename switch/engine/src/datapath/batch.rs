@@ -1,6 +1,7 @@
 use arrayvec::ArrayVec;
 use pollux_net::{Mac, PortId, Tag, Tci, Tpid, Vid};
 
+use super::offload::Offload;
 use crate::Reason;
 use crate::fdb::Probe;
 
@@ -57,7 +58,13 @@ pub struct Batch<F> {
     pub(crate) lanes: [Lane; BURST],
     /// learn: source and destination as the FDB looks for them.
     pub(crate) probes: [[Probe; 2]; BURST],
+    /// offload: bit n for frame n, whose sender left work undone.
+    pub(crate) unfinished: u32,
+    /// offload: which work, for those frames.
+    pub(crate) offloads: [Offload; BURST],
 }
+
+const _: () = assert!(BURST <= u32::BITS as usize, "a bit for each frame");
 
 impl<F> Default for Batch<F> {
     fn default() -> Self {
@@ -74,6 +81,8 @@ impl<F> Batch<F> {
             frames: ArrayVec::new(),
             lanes: [BLANK; BURST],
             probes: [[Probe::default(); 2]; BURST],
+            unfinished: 0,
+            offloads: [Offload::default(); BURST],
         }
     }
 

@@ -5,17 +5,19 @@
 //! together. Takes the frames out of the batch into the outboxes; reads every lane. Each port of a flood gets a frame of its own: a
 //! buffer that one port may rewrite is never shared with another. Drops, on the ingress port, what
 //! earlier stages condemned; on the egress port [`Reason::NoMbuf`], [`Reason::MtuExceeded`],
-//! [`Reason::CustomerVid`], [`Reason::NoHeadroom`].
+//! [`Reason::CustomerVid`], [`Reason::NoHeadroom`]. A frame whose sender left work to do goes on to finish.
 
 use pollux_net::{Frame, PortId, PriorityTags, Tag, Tci, Tpid};
 
 use super::Context;
 use super::batch::{Batch, Lane, Verdict};
+use super::finish::finish;
 use super::lookup::flood_targets;
+use super::offload::Offload;
 use super::outbox::Outbox;
 use super::platform::Platform;
 use crate::Reason;
-use crate::tables::{PortTable, Vlan};
+use crate::tables::PortTable;
 
 pub(super) fn egress<P: Platform>(
     batch: &mut Batch<P::Frame>,
@@ -23,6 +25,9 @@ pub(super) fn egress<P: Platform>(
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
 ) {
+    if batch.unfinished != 0 {
+        return one_by_one(batch, context, outbox, platform);
+    }
     let ingress = batch.ingress;
     let mut lanes = &batch.lanes[..batch.frames.len()];
     let mut frames = batch.frames.drain(..);
@@ -30,7 +35,8 @@ pub(super) fn egress<P: Platform>(
         let Verdict::Forward(port) = first.verdict else {
             lanes = &lanes[1..];
             if let Some(frame) = frames.next() {
-                flood_or_drop(frame, first, ingress, context, outbox, platform);
+                let way = Way { lane: first, offload: None, ingress };
+                flood_or_drop(frame, way, context, outbox, platform);
             }
             continue;
         };
@@ -41,7 +47,8 @@ pub(super) fn egress<P: Platform>(
         let table = context.snapshot.port(port);
         let ready = run.iter().zip(frames.by_ref()).filter_map(|(lane, mut frame)| {
             let tagged = context.snapshot.vlan(lane.vid).tagged.contains(port);
-            match rewrite(&mut frame, lane, tagged, table) {
+            let rewritten = rewrite(&mut frame, lane, tagged, table);
+            match rewritten.and_then(|()| fits(&frame, table)) {
                 Ok(()) => Some(frame),
                 Err(reason) => {
                     context.stats.count_drops(port, reason, 1);
@@ -53,19 +60,47 @@ pub(super) fn egress<P: Platform>(
     }
 }
 
-/// Apart from the usual case, so that deciding costs that one branch and no jump table.
-#[inline(never)]
-fn flood_or_drop<P: Platform>(
-    frame: P::Frame,
-    lane: &Lane,
+/// What a frame's way depends on.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    lane: &'a Lane,
+    /// What its sender left to do.
+    offload: Option<&'a Offload>,
     ingress: PortId,
+}
+
+/// A batch in which senders left work to do.
+#[inline(never)]
+fn one_by_one<P: Platform>(
+    batch: &mut Batch<P::Frame>,
     context: &Context<'_>,
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
 ) {
-    match lane.verdict {
-        Verdict::Flood => flood(frame, lane, ingress, context, outbox, platform),
-        Verdict::Drop(reason) => context.stats.count_drops(ingress, reason, 1),
+    let ingress = batch.ingress;
+    let lanes = batch.lanes.iter().zip(&batch.offloads).enumerate();
+    for (frame, (index, (lane, offload))) in batch.frames.drain(..).zip(lanes) {
+        let offload = (batch.unfinished >> index & 1 == 1).then_some(offload);
+        let way = Way { lane, offload, ingress };
+        match lane.verdict {
+            Verdict::Forward(port) => send(frame, way, port, context, outbox, platform),
+            _ => flood_or_drop(frame, way, context, outbox, platform),
+        }
+    }
+}
+
+/// Apart from the usual case, so that deciding costs that one branch and no jump table.
+#[inline(never)]
+fn flood_or_drop<P: Platform>(
+    frame: P::Frame,
+    way: Way<'_>,
+    context: &Context<'_>,
+    outbox: &mut Outbox<P::Frame>,
+    platform: &mut P,
+) {
+    match way.lane.verdict {
+        Verdict::Flood => flood(frame, way, context, outbox, platform),
+        Verdict::Drop(reason) => context.stats.count_drops(way.ingress, reason, 1),
         Verdict::Pending | Verdict::Forward(_) => {
             unreachable!("lookup decides every frame that classify left")
         }
@@ -75,22 +110,21 @@ fn flood_or_drop<P: Platform>(
 /// Copies for all targets but the last, which gets the original.
 fn flood<P: Platform>(
     frame: P::Frame,
-    lane: &Lane,
-    ingress: PortId,
+    way: Way<'_>,
     context: &Context<'_>,
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
 ) {
-    let vlan = context.snapshot.vlan(lane.vid);
-    let mut targets = flood_targets(vlan, ingress, context.links);
-    context.stats.count_replicated(ingress, targets.len() as u64 - 1);
+    let vlan = context.snapshot.vlan(way.lane.vid);
+    let mut targets = flood_targets(vlan, way.ingress, context.links);
+    context.stats.count_replicated(way.ingress, targets.len() as u64 - 1);
     while let Some(port) = targets.first() {
         targets = targets.without(port);
         if targets.is_empty() {
-            return send(frame, lane, vlan, port, context, outbox, platform);
+            return send(frame, way, port, context, outbox, platform);
         }
         match platform.copy(&frame) {
-            Some(copy) => send(copy, lane, vlan, port, context, outbox, platform),
+            Some(copy) => send(copy, way, port, context, outbox, platform),
             None => context.stats.count_drops(port, Reason::NoMbuf, 1),
         }
     }
@@ -99,14 +133,21 @@ fn flood<P: Platform>(
 /// One frame out of one port.
 fn send<P: Platform>(
     mut frame: P::Frame,
-    lane: &Lane,
-    vlan: Vlan,
+    way: Way<'_>,
     port: PortId,
     context: &Context<'_>,
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
 ) {
-    match rewrite(&mut frame, lane, vlan.tagged.contains(port), context.snapshot.port(port)) {
+    let len = frame.len();
+    let table = context.snapshot.port(port);
+    let tagged = context.snapshot.vlan(way.lane.vid).tagged.contains(port);
+    let ready = rewrite(&mut frame, way.lane, tagged, table);
+    if let (Ok(()), Some(offload)) = (ready, way.offload) {
+        let offload = offload.shifted(frame.len() as isize - len as isize);
+        return finish(frame, &offload, way.ingress, port, context, outbox, platform);
+    }
+    match ready.and_then(|()| fits(&frame, table)) {
         Ok(()) => {
             outbox.room(port, platform, context.stats);
             outbox.extend(port, std::iter::once(frame));
@@ -115,7 +156,7 @@ fn send<P: Platform>(
     }
 }
 
-/// Leaves the frame as the port sends it, or says why the port doesn't.
+/// Gives the frame the tags with which the port sends it, or says why the port doesn't.
 #[inline(always)]
 fn rewrite<F: Frame>(frame: &mut F, lane: &Lane, tagged: bool, table: &PortTable) -> Result<(), Reason> {
     let rewritten = match lane.outer {
@@ -123,13 +164,16 @@ fn rewrite<F: Frame>(frame: &mut F, lane: &Lane, tagged: bool, table: &PortTable
         Some(_) => done(frame.pop_tag()),
         None => Ok(()),
     };
-    let ready = if tagged || table.plain_untagged {
+    if tagged || table.plain_untagged {
         rewritten
     } else {
         rewritten.and_then(|()| untagged_specially(frame, lane, table))
-    };
-    let fits = if frame.len() <= table.max_len { Ok(()) } else { Err(Reason::MtuExceeded) };
-    ready.and(fits)
+    }
+}
+
+#[inline(always)]
+fn fits<F: Frame>(frame: &F, table: &PortTable) -> Result<(), Reason> {
+    if frame.len() <= table.max_len { Ok(()) } else { Err(Reason::MtuExceeded) }
 }
 
 /// Leaves the frame with `lane.tag` as its outer tag.

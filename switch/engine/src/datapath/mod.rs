@@ -6,9 +6,12 @@
 
 mod batch;
 mod classify;
+mod cut;
 mod egress;
+mod finish;
 mod learn;
 mod lookup;
+mod offload;
 mod outbox;
 mod parse;
 mod platform;
@@ -43,7 +46,7 @@ pub struct Context<'a> {
 pub enum Stage {
     /// Frames came from the device.
     Rx,
-    /// Headers were read.
+    /// Headers were read, and what VMs left to do.
     Parse,
     /// VLANs and priorities were decided.
     Classify,
@@ -98,6 +101,7 @@ pub fn walk<P: Platform>(
         let fdb = context.fdb.at(context.now_seconds);
         observer.passed(Stage::Rx, frames);
         parse::parse(batch, snapshot, stats);
+        offload::offload(batch, snapshot);
         observer.passed(Stage::Parse, frames);
         classify::classify(batch, snapshot);
         observer.passed(Stage::Classify, frames);

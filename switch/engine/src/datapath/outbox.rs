@@ -5,13 +5,17 @@
 //! before more goes in.
 
 use arrayvec::ArrayVec;
-use pollux_net::{MAX_PORTS, PortId, PortSet};
+use pollux_net::{Frame, MAX_PORTS, PortId, PortSet};
 use std::array;
 
 use super::batch::BURST;
 use super::platform::Platform;
 use super::tx;
 use crate::WorkerStats;
+
+/// Octets that may wait for a port before a long frame has them sent, so that such frames don't hold more
+/// memory than what a burst of them comes with.
+const HEAVY: usize = 128 << 10;
 
 /// Frames a worker has decided on and not yet handed to the devices.
 pub struct Outbox<F> {
@@ -54,6 +58,23 @@ impl<F> Outbox<F> {
     pub(super) fn extend(&mut self, port: PortId, frames: impl Iterator<Item = F>) {
         self.ports[port.index()].extend(frames);
         self.waiting = self.waiting.with(port);
+    }
+
+    /// Adds a frame that may be a multiple of a wire's, when there is [`room`](Self::room).
+    pub(super) fn add_long<P: Platform<Frame = F>>(
+        &mut self,
+        port: PortId,
+        frame: F,
+        platform: &mut P,
+        stats: &WorkerStats,
+    ) where
+        F: Frame,
+    {
+        self.extend(port, std::iter::once(frame));
+        let frames = &mut self.ports[port.index()];
+        if frames.iter().map(Frame::len).sum::<usize>() > HEAVY {
+            tx::transmit(port, frames, platform, stats);
+        }
     }
 
     /// Hands everything over; what a device doesn't take is dropped.

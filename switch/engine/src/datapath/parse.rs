@@ -14,7 +14,8 @@ const TAGGED_HEADER_LEN: usize = ETHERNET_HEADER_LEN + Tag::LEN;
 
 pub(super) fn parse<F: Frame>(batch: &mut Batch<F>, snapshot: &Snapshot, stats: &WorkerStats) {
     let ingress = batch.ingress;
-    let max_len = snapshot.port(ingress).max_len;
+    let table = snapshot.port(ingress);
+    let max_len = table.max_len;
     let mut bytes = 0;
     for (frame, lane) in batch.iter_mut() {
         let len = frame.len();
@@ -26,7 +27,10 @@ pub(super) fn parse<F: Frame>(batch: &mut Batch<F>, snapshot: &Snapshot, stats: 
                     | !lane.source.is_valid_source()
                     | lane.destination.is_bridge_reserved() =>
             {
-                Verdict::Drop(fault(len > max_len, lane))
+                // What may be longer than a wire allows is offload's to judge.
+                let too_long =
+                    len > max_len && !(table.may_leave_work && frame.pending().segment_len.is_some());
+                fault(too_long, lane).map_or(Verdict::Pending, Verdict::Drop)
             }
             Ok(()) => Verdict::Pending,
             Err(reason) => Verdict::Drop(reason),
@@ -36,15 +40,15 @@ pub(super) fn parse<F: Frame>(batch: &mut Batch<F>, snapshot: &Snapshot, stats: 
 }
 
 #[cold]
-fn fault(too_long: bool, lane: &Lane) -> Reason {
+fn fault(too_long: bool, lane: &Lane) -> Option<Reason> {
     if too_long {
-        Reason::Oversize
+        Some(Reason::Oversize)
     } else if lane.source.is_multicast() {
-        Reason::SourceMulticast
+        Some(Reason::SourceMulticast)
     } else if lane.source.is_zero() {
-        Reason::SourceZero
+        Some(Reason::SourceZero)
     } else {
-        Reason::BridgeReserved
+        lane.destination.is_bridge_reserved().then_some(Reason::BridgeReserved)
     }
 }
 

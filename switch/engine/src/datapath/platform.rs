@@ -1,5 +1,5 @@
 use arrayvec::ArrayVec;
-use pollux_net::{Frame, PortId};
+use pollux_net::{Frame, Offloads, PortId};
 
 use super::batch::BURST;
 
@@ -29,4 +29,16 @@ pub trait Platform {
 
     /// A frame of its own with the same octets, or `None` if no memory is left for one.
     fn copy(&mut self, frame: &Self::Frame) -> Option<Self::Frame>;
+
+    /// A frame of these octets, or `None` if no memory is left for one.
+    fn frame(&mut self, octets: &[u8]) -> Option<Self::Frame>;
+
+    /// Adds octets at a frame's end. Returns `false`, and leaves the frame as it was, if no memory is left.
+    #[must_use]
+    fn append(&mut self, frame: &mut Self::Frame, octets: &[u8]) -> bool;
+
+    /// What `port` takes unfinished at this moment. Asked only for frames that aren't finished.
+    fn offloads(&self, _port: PortId) -> Offloads {
+        Offloads::NONE
+    }
 }

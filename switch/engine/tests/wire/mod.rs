@@ -35,6 +35,15 @@ impl Platform for Memory {
     fn copy(&mut self, frame: &Vec<u8>) -> Option<Vec<u8>> {
         Some(frame.clone())
     }
+
+    fn frame(&mut self, octets: &[u8]) -> Option<Vec<u8>> {
+        Some(octets.to_vec())
+    }
+
+    fn append(&mut self, frame: &mut Vec<u8>, octets: &[u8]) -> bool {
+        frame.extend(octets);
+        true
+    }
 }
 
 /// What came of one burst.
