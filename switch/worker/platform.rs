@@ -4,10 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrayvec::ArrayVec;
 use dpdk::{Mbuf, Mempool, RxQueue, SharedTxQueue, TxQueue};
 use pollux_engine::datapath::{BURST, Platform};
-use pollux_net::{MAX_PORTS, Offloads, PortId, WorkerId};
+use pollux_net::{Frame, MAX_PORTS, Offloads, PortId, WorkerId};
 
 /// Queues that a worker can poll: all that there can be.
 const MAX_SOURCES: usize = MAX_PORTS * *pollux_config::limits::QUEUES.end() as usize;
+
+/// Octets of a frame that any buffer of a VM should hold: 1526 with virtio's header (virtio 1.2, clause
+/// 5.1.6.3.1).
+const SURE_TO_FIT: usize = 1526 - 12;
 
 /// A receive queue, and the port it belongs to.
 pub(crate) struct Source {
@@ -50,6 +54,19 @@ impl VhostSink {
         }
         self.queues.get(enabled.trailing_zeros() as usize)
     }
+}
+
+/// Goes on behind frames that a VM refused and that may be longer than its buffers, as they are where it
+/// has no mergeable ones: they don't keep back those that fit.
+#[cold]
+fn transmit_behind_long(queue: &SharedTxQueue, frames: &mut ArrayVec<Mbuf, BURST>) {
+    let mut refused = ArrayVec::<Mbuf, BURST>::new();
+    while frames.first().is_some_and(|frame| frame.len() > SURE_TO_FIT) {
+        refused.push(frames.remove(0));
+        queue.transmit(frames);
+    }
+    refused.extend(frames.drain(..));
+    *frames = refused;
 }
 
 /// One worker's share of the devices.
@@ -126,6 +143,9 @@ impl Platform for DpdkPlatform {
             Sink::Vhost(vhost) => {
                 if let Some(queue) = vhost.queue_for(self.worker) {
                     queue.transmit(frames);
+                    if frames.first().is_some_and(|frame| frame.len() > SURE_TO_FIT) {
+                        transmit_behind_long(queue, frames);
+                    }
                 }
             }
             Sink::None => {}

@@ -1,8 +1,10 @@
 //! A VM's side of vhost-user ports, in a process of its own: virtio_user devices, driven by lines on
 //! its standard input. [`Vm`](crate::harness::Vm) is how tests use it.
 //!
-//! `send TO FROM TAGS FIRST COUNT LEN QUEUE` sends numbered frames and answers `sent COUNT`; `report`
-//! answers `stream FROM TO COUNT LAST OUT-OF-ORDER DUPLICATE` for each stream received, then `end`.
+//! `send TO FROM TAGS FIRST COUNT LENGTHS QUEUE` sends numbered frames, whose lengths take turns, and
+//! answers `sent COUNT`; `report` answers `stream FROM TO COUNT LAST OUT-OF-ORDER DUPLICATE OCTETS` for
+//! each stream received, then `queues` and the count of each queue, then `end`. It fails on a frame that
+//! isn't whole.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{BufRead, Write};
@@ -28,11 +30,12 @@ struct Stream {
     last: u32,
     out_of_order: u64,
     duplicates: u64,
+    octets: u64,
     seen: HashSet<u32>,
 }
 
 impl Stream {
-    fn add(&mut self, number: u32) {
+    fn add(&mut self, number: u32, len: usize) {
         if !self.seen.insert(number) {
             self.duplicates += 1;
         } else if self.count > 0 && number < self.last {
@@ -40,6 +43,7 @@ impl Stream {
         }
         self.count += 1;
         self.last = number;
+        self.octets += len as u64;
     }
 }
 
@@ -47,6 +51,8 @@ struct FrontEnd {
     queues: Queues,
     pool: Mempool,
     streams: BTreeMap<(String, String), Stream>,
+    /// Frames that came on each queue.
+    received: Vec<u64>,
 }
 
 /// Is a front end in a process that was started for that; elsewhere, checks how streams are judged.
@@ -57,8 +63,12 @@ fn streams_are_judged() {
         return serve(&device, queues);
     }
     let mut stream = Stream::default();
-    [0, 1, 2, 5, 4, 5, 6].into_iter().for_each(|number| stream.add(number));
+    [0, 1, 2, 5, 4, 5, 6].into_iter().for_each(|number| stream.add(number, 64));
     assert_eq!((stream.count, stream.last, stream.out_of_order, stream.duplicates), (7, 6, 1, 1));
+    assert_eq!(stream.octets, 7 * 64);
+    let whole = frame::build([2; 6], [4; 6], "C7.0", 1, 600);
+    let swapped = [&whole[..300], &whole[301..], &whole[300..301]].concat();
+    assert!(frame::is_whole(&whole) && !frame::is_whole(&swapped));
 }
 
 fn serve(device: &str, queues: u16) {
@@ -74,7 +84,9 @@ fn serve(device: &str, queues: u16) {
     let port = Device::new(device).attach(&eal).expect("the switch's side is there");
     let config = PortConfig { rx_queues: queues, tx_queues: queues, ..PortConfig::default() };
     let mut port = port.start(&config, std::slice::from_ref(&pool)).unwrap();
-    let mut front_end = FrontEnd { queues: port.take_queues().unwrap(), pool, streams: BTreeMap::new() };
+    let received = vec![0; usize::from(queues)];
+    let queues = port.take_queues().unwrap();
+    let mut front_end = FrontEnd { queues, pool, streams: BTreeMap::new(), received };
     println!("attached");
     front_end.obey(&commands());
     let FrontEnd { queues, pool, .. } = front_end;
@@ -112,11 +124,12 @@ impl FrontEnd {
 
     fn command(&mut self, words: &[&str]) {
         match words {
-            ["send", to, from, tags, numbers @ ..] => {
-                let numbers: Vec<u32> = numbers.iter().map(|word| word.parse().unwrap()).collect();
-                let [first, count, len, queue] = numbers[..] else { panic!("{words:?}") };
+            ["send", to, from, tags, first, count, lengths, queue] => {
+                let [first, count, queue] = [first, count, queue].map(|word| word.parse::<u32>().unwrap());
+                let lengths: Vec<usize> = lengths.split('/').map(|len| len.parse().unwrap()).collect();
                 for number in first..first + count {
-                    let octets = frame::build(parse_mac(to), parse_mac(from), tags, number, len as usize);
+                    let len = lengths[number as usize % lengths.len()];
+                    let octets = frame::build(parse_mac(to), parse_mac(from), tags, number, len);
                     self.send(&octets, queue as usize);
                 }
                 println!("sent {count}");
@@ -148,15 +161,16 @@ impl FrontEnd {
     fn receive(&mut self) -> bool {
         let mut burst = Burst::new();
         let mut any = false;
-        for queue in &mut self.queues.rx {
-            queue.receive(&mut burst);
+        for (queue, count) in self.queues.rx.iter_mut().zip(&mut self.received) {
+            *count += queue.receive(&mut burst) as u64;
             for mbuf in burst.drain(..) {
                 any = true;
                 let octets = mbuf.to_vec();
                 let Some(number) = frame::number(&octets) else { continue };
+                assert!(frame::is_whole(&octets), "{number} of {} octets isn't whole", octets.len());
                 let pcp = if octets[12..14] == [0x81, 0] { octets[14] >> 5 } else { 0 };
                 let key = (format!("{}.{pcp}", format_mac(&octets[6..12])), format_mac(&octets[..6]));
-                self.streams.entry(key).or_default().add(number);
+                self.streams.entry(key).or_default().add(number, octets.len());
             }
         }
         any
@@ -165,9 +179,11 @@ impl FrontEnd {
     fn report(&mut self) {
         while self.receive() {}
         for ((from, to), stream) in &self.streams {
-            let Stream { count, last, out_of_order, duplicates, .. } = stream;
-            println!("stream {from} {to} {count} {last} {out_of_order} {duplicates}");
+            let Stream { count, last, out_of_order, duplicates, octets, .. } = stream;
+            println!("stream {from} {to} {count} {last} {out_of_order} {duplicates} {octets}");
         }
+        let counts: Vec<_> = self.received.iter().map(u64::to_string).collect();
+        println!("queues {}", counts.join(" "));
         println!("end");
     }
 }

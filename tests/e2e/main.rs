@@ -15,6 +15,7 @@ mod hotplug;
 mod hugepages;
 mod namespaces;
 mod restarts;
+mod rings;
 mod signals;
 mod sockets;
 mod vectors;

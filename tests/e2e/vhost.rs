@@ -189,7 +189,7 @@ fn a_station_that_moved_is_followed_in_all_its_vlans() {
     let mut new = Vm::connect(&socket(folder.path(), 3), 3);
     introduce(&mut [&mut old, &mut peer, &mut new]);
     for tags in ["-", "C7.0"] {
-        old.send_on(0, peer.mac, station, tags, 0, 1, 64);
+        old.send_on(0, peer.mac, station, tags, 0, 1, &[64]);
     }
     wait("the station to be heard in both VLANs", || {
         (peer.received(station, peer.mac, 0).count == 2).then_some(())
@@ -197,7 +197,7 @@ fn a_station_that_moved_is_followed_in_all_its_vlans() {
     let log = switch.stderr.count();
     old.crash();
     switch.await_link(log, "vm1", false);
-    new.send_on(0, peer.mac, station, "-", 1, 1, 64);
+    new.send_on(0, peer.mac, station, "-", 1, 1, &[64]);
     let mut number = 10;
     wait("frames in the other VLAN to follow", || {
         peer.send(station, "C7.0", number, 1);

@@ -90,13 +90,13 @@ fn workers_share_a_vms_queues() {
         let before = one.received(stranger, to, 0).count;
         wait("the first frames", || {
             one.send(many.mac, "-", 0, 1);
-            many.send_on(queue, to, stranger, "-", 0, 1, 64);
+            many.send_on(queue, to, stranger, "-", 0, 1, &[64]);
             (one.received(stranger, to, 0).count > before).then_some(())
         });
     }
     for first in (0..FRAMES).step_by(250) {
         for (queue, source) in flows {
-            many.send_on(queue, to, source, "-", first, 250, 64);
+            many.send_on(queue, to, source, "-", first, 250, &[64]);
         }
     }
     wait("all frames to be received or dropped", || {

@@ -47,7 +47,7 @@ reasons! {
     NoMbuf "no_mbuf" "No buffer was free for a flood's copy or a piece of a frame to be cut; counted on the egress port.",
     MtuExceeded "mtu_exceeded" "Longer than the egress port's MTU allows; counted on the egress port.",
     NoHeadroom "no_headroom" "The buffer has no room for a tag, or is shared; counted on the egress port.",
-    TxFull "tx_full" "The device or the VM took no more; counted on the egress port.",
+    TxFull "tx_full" "The device or the VM took no more, or has no buffer as long; counted on the egress port.",
 }
 
 /// Reasons there are: the length of an array indexed by [`Reason::index`].

@@ -62,6 +62,12 @@ pub fn number(frame: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(rest.get(..4)?.try_into().ok()?))
 }
 
+/// Whether the octets behind a frame's number are in the order in which [`build`] put them.
+pub fn is_whole(frame: &[u8]) -> bool {
+    let rest = without_tags(frame).and_then(|rest| rest.get(6..)).unwrap_or_default();
+    rest.is_sorted_by(|&one, &next| next == one.wrapping_add(1))
+}
+
 /// What is behind the addresses and tags.
 pub fn without_tags(frame: &[u8]) -> Option<&[u8]> {
     let mut rest = frame.get(ADDRESSES..)?;

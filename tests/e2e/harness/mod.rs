@@ -20,7 +20,7 @@ pub use lines::Lines;
 pub use namespace::Namespace;
 pub use raw::RawSocket;
 pub use switch::{Switch, run_to_end};
-pub use vm::Vm;
+pub use vm::{Virtio, Vm};
 
 /// How long anything may take that takes milliseconds on a machine of its own.
 pub const PATIENCE: Duration = Duration::from_secs(30);

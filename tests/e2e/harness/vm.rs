@@ -24,39 +24,67 @@ pub struct Received {
     pub last: u32,
     pub out_of_order: u64,
     pub duplicates: u64,
+    /// The lengths of all its frames.
+    pub octets: u64,
+}
+
+/// What a VM's device is to be like; by default as DPDK's is.
+#[derive(Clone, Copy, Debug)]
+pub struct Virtio {
+    /// Pairs of queues.
+    pub queues: u16,
+    pub ring: u16,
+    pub packed: bool,
+    pub in_order: bool,
+    /// Whether a frame may take several of its buffers.
+    pub mergeable: bool,
+    /// Whether the switch connects to the VM.
+    pub listens: bool,
+}
+
+impl Default for Virtio {
+    fn default() -> Self {
+        Self { queues: 1, ring: 1024, packed: false, in_order: true, mergeable: true, listens: false }
+    }
+}
+
+impl Virtio {
+    fn arguments(&self) -> String {
+        let Self { queues, ring, packed, in_order, mergeable, listens } = *self;
+        let [packed, in_order, mergeable, listens] = [packed, in_order, mergeable, listens].map(u8::from);
+        format!(
+            "queues={queues},queue_size={ring},packed_vq={packed},in_order={in_order},\
+             mrg_rxbuf={mergeable},server={listens}"
+        )
+    }
 }
 
 impl Vm {
     /// A VM with one pair of queues on `socket`, where the switch listens.
     pub fn connect(socket: &Path, number: u8) -> Self {
-        Self::launch(socket, number, 1, false).attached()
+        Self::launch(socket, number, &Virtio::default()).attached()
     }
 
     /// A VM with this many pairs of queues.
     pub fn connect_with_queues(socket: &Path, number: u8, queues: u16) -> Self {
-        Self::launch(socket, number, queues, false).attached()
+        Self::launch(socket, number, &Virtio { queues, ..Virtio::default() }).attached()
     }
 
     /// A VM that listens on `socket`. It is attached once the switch has connected.
     pub fn listen(socket: &Path, number: u8) -> Self {
-        Self::launch(socket, number, 1, true)
+        Self::launch(socket, number, &Virtio { listens: true, ..Virtio::default() })
     }
 
-    fn launch(socket: &Path, number: u8, queues: u16, listens: bool) -> Self {
+    /// A VM with such a device. It is attached once both sides have met.
+    pub fn launch(socket: &Path, number: u8, virtio: &Virtio) -> Self {
         require_root();
         let mac = [2, 0, 0, 0, 9, number];
-        let mut device = format!(
-            "net_virtio_user0,path={},queues={queues},queue_size=1024,mac={}",
-            socket.display(),
-            format_mac(&mac),
-        );
-        if listens {
-            device += ",server=1";
-        }
+        let (path, arguments) = (socket.display(), virtio.arguments());
+        let device = format!("net_virtio_user0,path={path},{arguments},mac={}", format_mac(&mac));
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "front_end::streams_are_judged", "--nocapture"])
             .env(DEVICE, device)
-            .env(QUEUES, queues.to_string())
+            .env(QUEUES, virtio.queues.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -75,10 +103,10 @@ impl Vm {
 
     /// Sends `count` frames numbered from `first`, and returns when the switch's side has room for all.
     pub fn send(&mut self, to: [u8; 6], tags: &str, first: u32, count: u32) {
-        self.send_on(0, to, self.mac, tags, first, count, 64);
+        self.send_on(0, to, self.mac, tags, first, count, &[64]);
     }
 
-    /// The same on any queue, from any address, of any length.
+    /// The same on any queue, from any address, of lengths that take turns.
     pub fn send_on(
         &mut self,
         queue: u16,
@@ -87,11 +115,12 @@ impl Vm {
         tags: &str,
         first: u32,
         count: u32,
-        len: usize,
+        lengths: &[usize],
     ) {
         let (to, from) = (format_mac(&to), format_mac(&from));
         let before = self.lines.count();
-        self.say(&format!("send {to} {from} {tags} {first} {count} {len} {queue}"));
+        let lengths = lengths.iter().map(usize::to_string).collect::<Vec<_>>().join("/");
+        self.say(&format!("send {to} {from} {tags} {first} {count} {lengths} {queue}"));
         self.answer(before, |line| (line == format!("sent {count}")).then_some(()));
     }
 
@@ -110,6 +139,15 @@ impl Vm {
         self.say("report");
         self.answer(before, |line| (line == "end").then_some(()));
         self.lines.since(before).iter().filter_map(|line| parse_stream(line)).collect()
+    }
+
+    /// How many frames came on each of its queues so far.
+    pub fn received_on_queues(&mut self) -> Vec<u64> {
+        let before = self.lines.count();
+        self.say("report");
+        self.answer(before, |line| (line == "end").then_some(()));
+        let counts = self.answer(before, |line| line.strip_prefix("queues ").map(str::to_owned));
+        counts.split(' ').map(|count| count.parse().unwrap()).collect()
     }
 
     /// Lets it take and give nothing for as long as `body` runs.
@@ -160,7 +198,7 @@ fn parse_stream(line: &str) -> Option<(String, String, Received)> {
     let words: Vec<_> = line.strip_prefix("stream ")?.split(' ').collect();
     let [from, to, numbers @ ..] = &words[..] else { return None };
     let numbers: Vec<u64> = numbers.iter().map(|word| word.parse().unwrap()).collect();
-    let [count, last, out_of_order, duplicates] = numbers[..] else { return None };
-    let received = Received { count, last: last as u32, out_of_order, duplicates };
+    let [count, last, out_of_order, duplicates, octets] = numbers[..] else { return None };
+    let received = Received { count, last: last as u32, out_of_order, duplicates, octets };
     Some(((*from).to_owned(), (*to).to_owned(), received))
 }
