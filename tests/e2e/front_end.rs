@@ -3,10 +3,12 @@
 //!
 //! `send TO FROM TAGS FIRST COUNT LENGTHS QUEUE` sends numbered frames, whose lengths take turns, and
 //! answers `sent COUNT`; `report` answers `stream FROM TO COUNT LAST OUT-OF-ORDER DUPLICATE OCTETS` for
-//! each stream received, then `queues` and the count of each queue, then `end`. It fails on a frame that
-//! isn't whole.
+//! each stream received, then `queues` and the count of each queue, then `end`. `echo OWN` has it send back
+//! whatever comes for this address. `ping TO FROM ALSO FIRST COUNT` sends numbered frames to one that
+//! echoes, few enough at a time that no ring overflows, and each to the addresses `ALSO` too; it answers
+//! `pinged ECHOED MICROSECONDS`. It fails on a frame that isn't whole.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
@@ -21,6 +23,10 @@ pub const DEVICE: &str = "POLLUX_E2E_FRONT_END";
 /// Pairs of queues of it.
 pub const QUEUES: &str = "POLLUX_E2E_QUEUES";
 
+/// Frames that a ping has under way: its own, their echoes and a flood fit into every ring.
+const WINDOW: u32 = 256;
+
+type Mac = [u8; 6];
 type Burst = ArrayVec<Mbuf, 32>;
 
 /// What arrived of one stream: a source, a destination, a priority.
@@ -31,12 +37,15 @@ struct Stream {
     out_of_order: u64,
     duplicates: u64,
     octets: u64,
-    seen: HashSet<u32>,
+    /// By number: tests count from 0.
+    seen: Vec<bool>,
 }
 
 impl Stream {
     fn add(&mut self, number: u32, len: usize) {
-        if !self.seen.insert(number) {
+        let place = number as usize;
+        self.seen.resize(self.seen.len().max(place + 1), false);
+        if std::mem::replace(&mut self.seen[place], true) {
             self.duplicates += 1;
         } else if self.count > 0 && number < self.last {
             self.out_of_order += 1;
@@ -50,7 +59,10 @@ impl Stream {
 struct FrontEnd {
     queues: Queues,
     pool: Mempool,
-    streams: BTreeMap<(String, String), Stream>,
+    /// By source, priority and destination.
+    streams: BTreeMap<(Mac, u8, Mac), Stream>,
+    /// The destination of frames to send back.
+    echoes: Option<Mac>,
     /// Frames that came on each queue.
     received: Vec<u64>,
 }
@@ -86,7 +98,7 @@ fn serve(device: &str, queues: u16) {
     let mut port = port.start(&config, std::slice::from_ref(&pool)).unwrap();
     let received = vec![0; usize::from(queues)];
     let queues = port.take_queues().unwrap();
-    let mut front_end = FrontEnd { queues, pool, streams: BTreeMap::new(), received };
+    let mut front_end = FrontEnd { queues, pool, streams: BTreeMap::new(), echoes: None, received };
     println!("attached");
     front_end.obey(&commands());
     let FrontEnd { queues, pool, .. } = front_end;
@@ -135,6 +147,13 @@ impl FrontEnd {
                 println!("sent {count}");
             }
             ["report"] => self.report(),
+            ["echo", own] => self.echoes = Some(parse_mac(own)),
+            ["ping", to, from, also, first, count] => {
+                let [first, count] = [first, count].map(|word| word.parse().unwrap());
+                let also: Vec<_> = also.split('/').map(parse_mac).collect();
+                let (echoed, time) = self.ping(parse_mac(to), parse_mac(from), &also, first, count);
+                println!("pinged {echoed} {}", time.as_micros());
+            }
             _ => panic!("{words:?}"),
         }
         std::io::stdout().flush().unwrap();
@@ -158,19 +177,56 @@ impl FrontEnd {
         }
     }
 
+    /// Returns how many echoes came, and when the last did. Gives up once none comes for long.
+    fn ping(&mut self, to: Mac, from: Mac, also: &[Mac], first: u32, count: u32) -> (u32, Duration) {
+        let echoes = |streams: &BTreeMap<_, Stream>| {
+            streams.get(&(to, 0, from)).map_or(0, |stream: &Stream| stream.count as u32)
+        };
+        let before = echoes(&self.streams);
+        let start = Instant::now();
+        let (mut sent, mut echoed, mut progress) = (0, 0, start);
+        while echoed < count && progress.elapsed() < PATIENCE {
+            for _ in 0..(echoed + WINDOW - sent).min(count - sent).min(32) {
+                for &target in std::iter::once(&to).chain(also) {
+                    self.send(&frame::build(target, from, "-", first + sent, 64), 0);
+                }
+                sent += 1;
+            }
+            self.receive();
+            let now = echoes(&self.streams) - before;
+            if now > echoed {
+                (echoed, progress) = (now, Instant::now());
+            } else {
+                // Whoever is to answer may share the processor.
+                std::thread::yield_now();
+            }
+        }
+        (echoed, progress - start)
+    }
+
     fn receive(&mut self) -> bool {
         let mut burst = Burst::new();
+        let mut answers = Burst::new();
         let mut any = false;
         for (queue, count) in self.queues.rx.iter_mut().zip(&mut self.received) {
             *count += queue.receive(&mut burst) as u64;
-            for mbuf in burst.drain(..) {
+            for mut mbuf in burst.drain(..) {
                 any = true;
                 let octets = mbuf.to_vec();
                 let Some(number) = frame::number(&octets) else { continue };
                 assert!(frame::is_whole(&octets), "{number} of {} octets isn't whole", octets.len());
                 let pcp = if octets[12..14] == [0x81, 0] { octets[14] >> 5 } else { 0 };
-                let key = (format!("{}.{pcp}", format_mac(&octets[6..12])), format_mac(&octets[..6]));
-                self.streams.entry(key).or_default().add(number, octets.len());
+                let [to, from]: [Mac; 2] = [0, 6].map(|at| octets[at..at + 6].try_into().unwrap());
+                self.streams.entry((from, pcp, to)).or_default().add(number, octets.len());
+                if self.echoes == Some(to) {
+                    mbuf.head_mut().expect("it has one owner")[..12].rotate_left(6);
+                    answers.push(mbuf);
+                }
+            }
+            let start = Instant::now();
+            while !answers.is_empty() {
+                self.queues.tx[0].transmit(&mut answers);
+                assert!(start.elapsed() < PATIENCE, "the switch takes no frames");
             }
         }
         any
@@ -178,9 +234,10 @@ impl FrontEnd {
 
     fn report(&mut self) {
         while self.receive() {}
-        for ((from, to), stream) in &self.streams {
+        for ((from, pcp, to), stream) in &self.streams {
             let Stream { count, last, out_of_order, duplicates, octets, .. } = stream;
-            println!("stream {from} {to} {count} {last} {out_of_order} {duplicates} {octets}");
+            let (from, to) = (format_mac(from), format_mac(to));
+            println!("stream {from}.{pcp} {to} {count} {last} {out_of_order} {duplicates} {octets}");
         }
         let counts: Vec<_> = self.received.iter().map(u64::to_string).collect();
         println!("queues {}", counts.join(" "));
@@ -192,7 +249,7 @@ pub fn format_mac(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().join(":")
 }
 
-fn parse_mac(text: &str) -> [u8; 6] {
+fn parse_mac(text: &str) -> Mac {
     let octets: Vec<u8> = text.split(':').map(|octet| u8::from_str_radix(octet, 16).unwrap()).collect();
     octets.try_into().expect("an address has six octets")
 }

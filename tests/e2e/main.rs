@@ -18,6 +18,7 @@ mod restarts;
 mod rings;
 mod signals;
 mod sockets;
+mod stopped;
 mod vectors;
 mod vhost;
 mod workers;

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Lines, require_root, runtime_dir, wait};
+use super::{Lines, PATIENCE, require_root, runtime_dir, wait};
 use crate::front_end::{DEVICE, QUEUES, format_mac};
 
 /// A process that is a VM to the switch. It ends with this value.
@@ -26,6 +26,13 @@ pub struct Received {
     pub duplicates: u64,
     /// The lengths of all its frames.
     pub octets: u64,
+}
+
+/// How a ping went.
+#[derive(Clone, Copy, Debug)]
+pub struct Ping {
+    pub echoed: u64,
+    pub seconds: f64,
 }
 
 /// What a VM's device is to be like; by default as DPDK's is.
@@ -124,6 +131,28 @@ impl Vm {
         self.answer(before, |line| (line == format!("sent {count}")).then_some(()));
     }
 
+    /// Has it send back what comes for it.
+    pub fn echo(&mut self) {
+        let own = format_mac(&self.mac);
+        self.say(&format!("echo {own}"));
+    }
+
+    /// Sends `count` frames numbered from `first` to a VM that echoes, as fast as it does, and each of them
+    /// to `also` too.
+    pub fn ping(&mut self, to: [u8; 6], also: &[[u8; 6]], first: u32, count: u32) -> Ping {
+        let (to, from) = (format_mac(&to), format_mac(&self.mac));
+        let also = also.iter().map(|mac| format_mac(mac)).collect::<Vec<_>>().join("/");
+        let before = self.lines.count();
+        self.say(&format!("ping {to} {from} {also} {first} {count}"));
+        // It waits for echoes for as long as this, after the last that came.
+        let answer = self.lines.find_within(20 * PATIENCE, |lines| {
+            lines[before..].iter().find_map(|line| line.strip_prefix("pinged ").map(str::to_owned))
+        });
+        let answer = answer.unwrap_or_else(|| panic!("no ping:\n{}", self.errors.text()));
+        let (echoed, micros) = answer.split_once(' ').unwrap();
+        Ping { echoed: echoed.parse().unwrap(), seconds: micros.parse::<f64>().unwrap() / 1e6 }
+    }
+
     /// What has arrived so far from `from` for `to` with this PCP.
     pub fn received(&mut self, from: [u8; 6], to: [u8; 6], pcp: u8) -> Received {
         let key = (format!("{}.{pcp}", format_mac(&from)), format_mac(&to));
@@ -154,9 +183,17 @@ impl Vm {
     pub fn while_stopped<T>(&mut self, body: impl FnOnce() -> T) -> T {
         let pid = Pid::from_raw(self.child.id() as i32);
         kill(pid, Signal::SIGSTOP).unwrap();
+        wait("all its threads to stop", || self.is_stopped().then_some(()));
         let result = body();
         kill(pid, Signal::SIGCONT).unwrap();
         result
+    }
+
+    fn is_stopped(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let mut states = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")));
+        // The state stands behind the name, which is in parentheses.
+        states.all(|stat| stat.is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|s| s.starts_with('T'))))
     }
 
     /// Ends it as a VM's shutdown does.
