@@ -6,7 +6,8 @@
 //! each stream received, then `queues` and the count of each queue, then `end`. `echo OWN` has it send back
 //! whatever comes for this address. `ping TO FROM ALSO FIRST COUNT` sends numbered frames to one that
 //! echoes, few enough at a time that no ring overflows, and each to the addresses `ALSO` too; it answers
-//! `pinged ECHOED MICROSECONDS`. It fails on a frame that isn't whole.
+//! `pinged ECHOED MICROSECONDS`. `rest` has it leave its queues alone until the next line, and answers
+//! `resting`. It fails on a frame that isn't whole.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
@@ -127,6 +128,11 @@ impl FrontEnd {
                 std::thread::sleep(Duration::from_micros(100));
             }
             match commands.try_recv() {
+                Ok(line) if line == "rest" => {
+                    println!("resting");
+                    let Ok(line) = commands.recv() else { return };
+                    self.command(&line.split(' ').collect::<Vec<_>>());
+                }
                 Ok(line) => self.command(&line.split(' ').collect::<Vec<_>>()),
                 Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => return,

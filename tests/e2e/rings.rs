@@ -182,6 +182,57 @@ fn modes_are_as_asked(switch: &Switch, kinds: &[Virtio]) {
     }
 }
 
+/// A switch is killed and another started, and VMs that listen go on, whatever their rings.
+#[test]
+fn vms_with_every_kind_of_ring_outlive_the_switch() {
+    const FRAMES: u32 = 90;
+    let folder = TempDir::new().unwrap();
+    let kinds = kinds(1, true);
+    let config = config(folder.path(), 1, &kinds);
+    let launched = kinds.iter().zip(1..);
+    let vms = launched.map(|(kind, number)| Vm::launch(&socket(folder.path(), number), number, kind));
+    let vms: Vec<_> = vms.collect();
+    let mut switch = Switch::start(&config);
+    let mut vms: Vec<_> = vms.into_iter().map(Vm::attached).collect();
+    for life in 0..3 {
+        if life > 0 {
+            // virtio_user of DPDK 22.11 sets up packed rings anew when a switch connects, and gives whoever
+            // is at them a millisecond to leave (virtio_user_dev_reset_queues_packed).
+            vms.iter_mut().for_each(Vm::rest);
+            switch.crash();
+            switch = Switch::start(&config);
+            wait("the VMs to be connected", || {
+                let answer = switch.ask("show vhost");
+                let connected = |vm: &serde_json::Value| vm["vhost"]["connected"] == true;
+                answer["vms"].as_array().unwrap().iter().all(connected).then_some(())
+            });
+        }
+        for number in 0..vms.len() {
+            let next = (number + 1) % vms.len();
+            let (to, kind) = (vms[next].mac, &kinds[next]);
+            // The switch has heard none of their own addresses, and floods.
+            let from = |what: u8| [2, 0, 0, what, life, number as u8];
+            let mut sent = 0;
+            wait(&format!("a frame to reach {kind:?} in life {life}"), || {
+                vms[number].send_on(0, to, from(1), "-", sent, 1, &[64]);
+                sent += 1;
+                (vms[next].received(from(1), to, 0).count > 0).then_some(())
+            });
+            vms[number].send_on(0, to, from(2), "-", 0, FRAMES, &LENGTHS);
+            let expected = expected(kind, FRAMES);
+            let stream = wait(&format!("frames to reach {kind:?} in life {life}"), || {
+                let stream = vms[next].received(from(2), to, 0);
+                (stream.count >= expected.0).then_some(stream)
+            });
+            assert_eq!((stream.count, stream.octets), expected, "{kind:?} in life {life}");
+            assert_eq!((stream.out_of_order, stream.duplicates), (0, 0), "{kind:?} in life {life}");
+        }
+    }
+    modes_are_as_asked(&switch, &kinds);
+    switch.stop();
+    vms.into_iter().for_each(Vm::shut_down);
+}
+
 macro_rules! tests {
     ($($name:ident: $queues:literal, $listens:literal;)*) => {
         $(#[test]

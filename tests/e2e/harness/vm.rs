@@ -131,6 +131,13 @@ impl Vm {
         self.answer(before, |line| (line == format!("sent {count}")).then_some(()));
     }
 
+    /// Has it leave its queues alone until it is told something else.
+    pub fn rest(&mut self) {
+        let before = self.lines.count();
+        self.say("rest");
+        self.answer(before, |line| (line == "resting").then_some(()));
+    }
+
     /// Has it send back what comes for it.
     pub fn echo(&mut self) {
         let own = format_mac(&self.mac);
