@@ -4,7 +4,7 @@ use std::fmt;
 
 use pollux_net::{Mac, Vid};
 
-use crate::{Config, Fault, Faults, Port, PortKind, StaticEntry};
+use crate::{Config, Fault, Faults, Port, PortKind, StaticEntry, VhostUser};
 
 /// What differs between the configuration that runs and the one that is to run. Ports are known by
 /// their names; each is in one list at most, in the order of the file that has it.
@@ -16,8 +16,8 @@ pub struct Changes {
     pub detached: Vec<String>,
     /// Ports over another device or socket, or with other queues or rings: taken away and made anew.
     pub replaced: Vec<String>,
-    /// Ports of which only what the data path looks up changes: VLANs, trust, default PCP, and on a
-    /// vhost-user port the MTU.
+    /// Ports whose device stays: only what is looked up changes, be it in the data path (VLANs, trust,
+    /// default PCP, and on a vhost-user port the MTU) or when somebody asks (its guest agent's socket).
     pub retuned: Vec<String>,
     /// Whether addresses age in another time.
     pub ageing: bool,
@@ -94,7 +94,15 @@ fn names<'a>(ports: impl Iterator<Item = &'a Port>) -> Vec<String> {
 /// A NIC may have to be stopped to take another MTU; a VM's port has none.
 fn needs_new_device(old: &Port, new: &Port) -> bool {
     let device = matches!(new.kind, PortKind::Device(_));
-    old.kind != new.kind || (device && old.mtu != new.mtu)
+    without_agent(&old.kind) != without_agent(&new.kind) || (device && old.mtu != new.mtu)
+}
+
+/// Whom to ask about the guest is nothing to the VM's connection.
+fn without_agent(kind: &PortKind) -> PortKind {
+    match kind {
+        PortKind::VhostUser(vhost) => PortKind::VhostUser(VhostUser { guest_agent: None, ..vhost.clone() }),
+        PortKind::Device(_) => kind.clone(),
+    }
 }
 
 /// The static entries of `config` that `other` hasn't, or has on another port.
@@ -165,6 +173,19 @@ mod tests {
         assert_eq!(changed.retuned, ["b"]);
         assert!(!changed.ageing && changed.statics_added.is_empty() && changed.statics_removed.is_empty());
         assert_eq!(changed.to_string(), "attached d; detached c; replaced a; changed b");
+    }
+
+    #[test]
+    fn a_guest_agent_comes_and_goes_without_its_port() {
+        let agent = |path: &str| format!("\"/run/b.sock\", guest_agent = \"{path}\" }}");
+        let with = OLD.replace("\"/run/b.sock\" }", &agent("/run/b.agent.sock"));
+        let other = OLD.replace("\"/run/b.sock\" }", &agent("/run/c.agent.sock"));
+        for (old, new) in [(OLD, &*with), (&with, &other), (&with, OLD)] {
+            let changed = Changes::between(&parse(old), &parse(new)).unwrap();
+            assert_eq!(changed, Changes { retuned: vec!["b".to_owned()], ..Changes::default() });
+        }
+        let moved = with.replace("/run/b.sock", "/run/d.sock");
+        assert_eq!(Changes::between(&parse(OLD), &parse(&moved)).unwrap().replaced, ["b"]);
     }
 
     #[test]

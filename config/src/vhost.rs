@@ -19,6 +19,9 @@ pub struct VhostUser {
     pub group: Option<String>,
     /// Work that the VM may leave to us, and we to the VM.
     pub offloads: VhostOffloads,
+    /// Where QEMU listens for whoever asks the VM's guest agent: the host's end of the channel. Under the
+    /// same rules as `socket`.
+    pub guest_agent: Option<PathBuf>,
 }
 
 /// Work on frames that a VM and the switch may leave to each other.
@@ -49,19 +52,31 @@ pub enum VhostRole {
 
 pub(crate) fn read(node: &Node<'_>) -> Option<VhostUser> {
     node.table(|table| {
-        let socket = table.require("socket", "add `socket = \"/run/pollux/NAME.sock\"`", socket);
+        let socket = table.require("socket", "add `socket = \"/run/pollux/NAME.sock\"`", |node| {
+            socket_path(
+                node,
+                "/run/pollux/vm1.sock",
+                "DPDK's device arguments",
+                "another port has this socket",
+            )
+        });
         let role = table
             .get("role", |node| node.choice(&[("client", VhostRole::Client), ("server", VhostRole::Server)]));
         let queues = table.get("queues", |node| node.number(&limits::QUEUES));
         let mode = table.get("mode", mode);
         let group = table.get("group", |node| node.text(GROUP_CURE).map(str::to_owned));
+        let guest_agent = table.get("guest_agent", |node| {
+            let taken = "this socket has a use already";
+            socket_path(node, "/run/pollux/vm1.agent.sock", "QEMU's arguments", taken)
+        });
         let role = role.unwrap_or_default();
         if role == VhostRole::Client {
             let what = "has no meaning with `role = \"client\"`: the VM's side makes the socket";
             table.refuse_keys(&["mode", "group"], what, "remove it, or write `role = \"server\"`");
         }
         let offloads = table.get("offloads", offloads).unwrap_or_default();
-        Some(VhostUser { socket: socket?, role, queues: queues.unwrap_or(1), mode, group, offloads })
+        let queues = queues.unwrap_or(1);
+        Some(VhostUser { socket: socket?, role, queues, mode, group, guest_agent, offloads })
     })
 }
 
@@ -97,18 +112,19 @@ fn mode(node: &Node<'_>) -> Option<u32> {
     }
 }
 
-fn socket(node: &Node<'_>) -> Option<PathBuf> {
-    let text = node.text("write a path, as in \"/run/pollux/vm1.sock\"")?;
+/// A socket's path that no other key has. `example` is one, `holder` what can't hold every character.
+fn socket_path(node: &Node<'_>, example: &str, holder: &str, taken: &str) -> Option<PathBuf> {
+    let text = node.text(&format!("write a path, as in \"{example}\""))?;
     if !Path::new(text).is_absolute() {
         let what = format!("`{}` is not an absolute path", node.path());
-        return node.refuse(what, "write it from the root, as in \"/run/pollux/vm1.sock\"");
+        return node.refuse(what, format!("write it from the root, as in \"{example}\""));
     }
     if text.ends_with('/') {
         return node.refuse(format!("`{}` names a directory", node.path()), "add the socket's own name");
     }
-    // The path becomes part of a device's arguments, where a comma would start the next one.
+    // The path becomes part of arguments in which a comma would start the next one.
     if !text.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-+:@%".contains(&c)) {
-        let what = format!("`{}` has a character that DPDK's device arguments can't hold", node.path());
+        let what = format!("`{}` has a character that {holder} can't hold", node.path());
         return node.refuse(what, "use letters, digits and / . _ - + : @ % only");
     }
     if text.len() > limits::MAX_SOCKET_PATH_LEN {
@@ -119,6 +135,6 @@ fn socket(node: &Node<'_>) -> Option<PathBuf> {
     }
     // Its components leave `//` and `/./` out, which name the same socket.
     let socket: PathBuf = Path::new(text).components().collect();
-    node.unique("socket", socket.display(), "another port has this socket")?;
+    node.unique("socket", socket.display(), taken)?;
     Some(socket)
 }

@@ -61,6 +61,7 @@ fn the_promised_file_loads() {
             queues,
             mode: None,
             group: None,
+            guest_agent: None,
             offloads: VhostOffloads { checksum: true, tso: true },
         })
     };
@@ -181,6 +182,7 @@ fn every_mode_and_quantity_loads() {
 
         [ports.tunnel]
         vhost_user.socket = "/run//pollux/./t.sock"
+        vhost_user.guest_agent = "/run/pollux//t.agent.sock"
         vlan = { mode = "dot1q-tunnel", vid = 5, allowed = ["0-9"], ethertype = 0x8100, priority_tags = "always" }
         qos = { trust = "pcp", profile = "plain" }
 
@@ -215,6 +217,9 @@ fn every_mode_and_quantity_loads() {
     let tunnel = VlanMode::Dot1qTunnel { vid: vid(5), allowed: Some((0..=9).collect()), tpid: Tpid::CTag };
     assert_eq!(config.ports[2].vlan.mode, tunnel);
     assert_eq!(config.ports[2].vlan.trust, Trust::Pcp);
+    let PortKind::VhostUser(vhost) = &config.ports[2].kind else { panic!("the tunnel is a VM's") };
+    assert_eq!(vhost.socket, PathBuf::from("/run/pollux/t.sock"));
+    assert_eq!(vhost.guest_agent, Some(PathBuf::from("/run/pollux/t.agent.sock")));
     let packets = RateLimit::Packets { packets_per_second: 500_000, burst_packets: 5_000 };
     assert_eq!(config.profiles[0].ingress_rate, Some(packets));
     let bits = RateLimit::Bits { bits_per_second: 1_000_000_000, burst: Bytes::new(1_250_000) };

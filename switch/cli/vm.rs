@@ -1,5 +1,5 @@
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pollux_config::{Config, Port, PortKind, VhostRole, VhostUser, limits};
 use pollux_net::Mac;
@@ -8,6 +8,9 @@ use super::{DEFAULT_CONFIG, Outcome, file};
 
 /// Descriptors of the rings to ask for: the most that QEMU's vhost-user takes.
 const RING: u16 = 1024;
+
+/// The name of the channel of a guest's agent under libvirt.
+const AGENT: &str = "org.pollux.guest_agent.0";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct VmArguments {
@@ -81,11 +84,21 @@ fn qemu(port: &Port, vhost: &VhostUser, hugepages: bool) -> String {
     if port.mtu != limits::DEFAULT_MTU {
         let _ = write!(device, ",host_mtu={}", port.mtu);
     }
+    let agent = match &vhost.guest_agent {
+        None => String::new(),
+        // A port's name has no dot, so that no other port has this one.
+        Some(socket) => format!(
+            " \\\n-chardev socket,id={name}.agent,path={},server=on,wait=off \\\n\
+             -device virtio-serial-pci,id={name}.serial \\\n\
+             -device virtserialport,bus={name}.serial.0,chardev={name}.agent,name=org.qemu.guest_agent.0",
+            socket.display()
+        ),
+    };
     format!(
         "-object memory-backend-memfd,id=memory,size=2G,share=on{memory} -machine memory-backend=memory \\\n\
          -chardev socket,id={name},path={socket},{side} \\\n\
          -netdev vhost-user,id={name},chardev={name},queues={queues} \\\n\
-         -device {device}\n"
+         -device {device}{agent}\n"
     )
 }
 
@@ -107,9 +120,21 @@ fn libvirt(port: &Port, vhost: &VhostUser, hugepages: bool) -> String {
          <memoryBacking>{pages}\n  <source type='memfd'/>\n  <access mode='shared'/>\n</memoryBacking>\n\
          <!-- in <devices> -->\n\
          <interface type='vhostuser'>\n  <mac address='{mac}'/>\n  {source}\n  <model type='virtio'/>\n  \
-         <driver queues='{queues}' rx_queue_size='{RING}' tx_queue_size='{RING}'/>{mtu}\n</interface>\n",
+         <driver queues='{queues}' rx_queue_size='{RING}' tx_queue_size='{RING}'/>{mtu}\n</interface>\n{agent}",
         mac = mac(&port.name),
         queues = vhost.queues,
+        agent = vhost.guest_agent.as_deref().map(libvirts_channel).unwrap_or_default(),
+    )
+}
+
+/// The channel of a guest agent. libvirt itself holds the one with QEMU's name for it.
+fn libvirts_channel(socket: &Path) -> String {
+    format!(
+        "<!-- libvirt talks to org.qemu.guest_agent.0 itself, and an agent to one client: this is one more.\n     \
+         In the guest: mkdir /run/{AGENT}; qemu-ga -d -p /dev/virtio-ports/{AGENT} -f /run/{AGENT}.pid -t /run/{AGENT} -->\n\
+         <channel type='unix'>\n  <source mode='bind' path='{}'/>\n  <target type='virtio' name='{AGENT}'/>\n\
+         </channel>\n",
+        socket.display()
     )
 }
 
@@ -119,6 +144,7 @@ mod tests {
 
     const FILE: &str = "[ports.vm1]\nvhost_user = { socket = \"/run/vm1.sock\", queues = 2 }\nmtu = 9000\n\
                         [ports.vm2]\nvhost_user = { socket = \"/run/vm2.sock\", role = \"server\" }\n\
+                        [ports.vm3]\nvhost_user = { socket = \"/run/vm3.sock\", guest_agent = \"/run/ga.sock\" }\n\
                         [ports.nic]\ndevice = \"net_null0\"\n";
 
     fn shown(name: &str, show: impl Fn(&Port, &VhostUser, bool) -> String) -> String {
@@ -152,6 +178,20 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_agent_has_a_channel() {
+        let text = shown("vm3", qemu);
+        for part in [
+            "\n-chardev socket,id=vm3.agent,path=/run/ga.sock,server=on,wait=off \\\n",
+            "\n-device virtserialport,bus=vm3.serial.0,chardev=vm3.agent,name=org.qemu.guest_agent.0\n",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in\n{text}");
+        }
+        let text = shown("vm3", libvirt);
+        assert!(text.contains("<source mode='bind' path='/run/ga.sock'/>"), "{text}");
+        assert!(!shown("vm1", qemu).contains("agent") && !shown("vm1", libvirt).contains("channel"));
+    }
+
+    #[test]
     fn each_name_has_an_address_of_its_own() {
         assert_eq!(mac("vm1"), mac("vm1"));
         let all: std::collections::BTreeSet<_> = (0..1000).map(|n| mac(&format!("vm{n}"))).collect();
@@ -163,7 +203,7 @@ mod tests {
     fn a_port_that_is_no_vms_is_refused_with_those_that_are() {
         let config = pollux_config::parse("pollux.toml", FILE).unwrap();
         let refusal = |name: &str| find(&config, name).unwrap_err();
-        assert_eq!(refusal("nic"), "it has no vhost-user port nic: name one of vm1, vm2");
-        assert_eq!(refusal("vm3"), "it has no vhost-user port vm3: name one of vm1, vm2");
+        assert_eq!(refusal("nic"), "it has no vhost-user port nic: name one of vm1, vm2, vm3");
+        assert_eq!(refusal("vm4"), "it has no vhost-user port vm4: name one of vm1, vm2, vm3");
     }
 }

@@ -8,7 +8,7 @@ pub use render::render;
 
 /// The commands there are, for people.
 pub const HELP: &str = "\
-show vhost [PORT|all]            VMs: their connection, features, queues, addresses and counters
+show vhost [PORT|all]            VMs: their connection, features, queues, addresses, counters and guest agents
 show port stats PORT|all         frames and octets received, sent and dropped, and the balance
 show config running              the configuration that runs, as a file
 port attach NAME { KEYS }        adds a port; KEYS are those below [ports.NAME] in the file

@@ -89,10 +89,28 @@ fn vm(vm: &Value) -> String {
         let _ = write!(out, "\n  queue pair {number}: from the VM {rx}; to the VM {tx}");
     }
     let _ = write!(out, "\n  features {}", words(&vhost["features"]));
+    out += &guest(&vm["guest"]);
     for (reason, frames) in vm["drops"].as_object().into_iter().flatten() {
         let _ = write!(out, "\n  dropped {} frames: {reason}", text(frames));
     }
     out
+}
+
+/// What the guest tells of itself: nothing if nobody asks it.
+fn guest(guest: &Value) -> String {
+    let name = guest["host_name"].as_str().map(|name| format!(" {name}")).unwrap_or_default();
+    match (&guest["interfaces"], guest["error"].as_str()) {
+        (_, Some(error)) => format!("\n  guest agent {}: {error}", text(&guest["agent"])),
+        (Value::Array(interfaces), None) => {
+            let interface = |interface: &Value| {
+                let addresses = words(&interface["ip_addresses"]);
+                let mac = text(&interface["mac_address"]);
+                format!("\n  guest{name}: {} {mac}, IP {addresses}", text(&interface["name"]))
+            };
+            interfaces.iter().map(interface).collect()
+        }
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -112,6 +130,9 @@ mod tests {
             "vhost": { "socket": "/run/vm1.sock", "role": "server", "connected_seconds": 1.25, "reconnects": 2,
                        "last_outage_ms": 1500, "features": ["CSUM", "MQ"],
                        "queues": [{ "rx_enabled": true, "rx_ring": 256, "tx_enabled": false, "tx_ring": 0 }] },
+            "guest": { "agent": "/run/vm1.agent.sock", "host_name": "web", "error": null, "interfaces": [
+                { "name": "eth0", "mac_address": "02:00:00:00:00:01", "ip_addresses": ["10.0.0.1/24", "::1/128"] },
+                { "name": "tun0", "mac_address": null, "ip_addresses": [] }] },
             "drops": { "tx_full": 3 },
         }] });
         let text = shown("show vhost", &vm);
@@ -122,11 +143,16 @@ mod tests {
             "rx packets 1,234,567, rx bytes -",
             "queue pair 0: from the VM on, ring 256; to the VM off",
             "features CSUM MQ",
+            "guest web: eth0 02:00:00:00:00:01, IP 10.0.0.1/24 ::1/128\n  guest web: tun0 -, IP -",
             "dropped 3 frames: tx_full",
         ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");
         }
-        assert!(shown("show vhost", &json!({ "vms": [{}] })).contains("no VM"));
+        let bare = shown("show vhost", &json!({ "vms": [{}] }));
+        assert!(bare.contains("no VM") && !bare.contains("guest"), "{bare}");
+        let silent =
+            json!({ "vms": [{ "guest": { "agent": "/run/a", "interfaces": null, "error": "busy" } }] });
+        assert!(shown("show vhost", &silent).contains("guest agent /run/a: busy"));
     }
 
     #[test]

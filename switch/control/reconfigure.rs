@@ -88,9 +88,10 @@ impl Switch {
             self.discard(fresh.into_iter());
             return Err(self.restore(&leaving, why));
         }
+        let elsewhere = self.in_other_vlans(&changes, &new);
         self.config = new;
         self.join(fresh)?;
-        self.apply_fdb(&changes);
+        self.apply_fdb(&changes, &elsewhere);
         Ok(changes)
     }
 
@@ -263,14 +264,23 @@ impl Switch {
         }
     }
 
-    /// What changes about addresses.
-    fn apply_fdb(&mut self, changes: &Changes) {
+    /// The ports of which the VLANs change.
+    fn in_other_vlans(&self, changes: &Changes, new: &Config) -> Vec<String> {
+        let vlan = |config: &Config, name: &str| {
+            config.ports.iter().find(|port| port.name == name).map(|port| port.vlan.clone())
+        };
+        let retuned = changes.retuned.iter();
+        retuned.filter(|name| vlan(&self.config, name) != vlan(new, name)).cloned().collect()
+    }
+
+    /// What changes about addresses; `elsewhere` are ports in other VLANs than before.
+    fn apply_fdb(&mut self, changes: &Changes, elsewhere: &[String]) {
         let fdb = &self.shared.fdb;
         if changes.ageing {
             fdb.set_ageing_seconds(self.config.fdb.ageing_time.as_secs() as u32);
         }
-        // A port in other VLANs may leave addresses behind that it can't reach any more.
-        for port in self.ports.iter().filter(|port| changes.retuned.contains(&port.name)) {
+        // Such a port may leave addresses behind that it can't reach any more.
+        for port in self.ports.iter().filter(|port| elsewhere.contains(&port.name)) {
             fdb.flush_port(port.id);
         }
         for &(vid, mac) in &changes.statics_removed {

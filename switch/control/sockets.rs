@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -32,11 +33,11 @@ pub(crate) fn remove_stale(path: &Path) -> Result<()> {
         let what = format!("{} is there and no socket: remove it, or name another path", path.display());
         return Err(Error::new(ErrorKind::AlreadyExists, what));
     }
-    match try_connect(path) {
+    match connect_at_once(path) {
         Err(Errno::ECONNREFUSED) => fs::remove_file(path).map_err(about),
         Err(Errno::ENOENT) => Ok(()),
         // Among others EAGAIN: somebody listens, and has too many waiting.
-        Ok(()) | Err(_) => {
+        Ok(_) | Err(_) => {
             let what =
                 format!("another process listens on {}: stop it, or name another path", path.display());
             Err(Error::new(ErrorKind::AddrInUse, what))
@@ -44,11 +45,12 @@ pub(crate) fn remove_stale(path: &Path) -> Result<()> {
     }
 }
 
-/// Connects without waiting, and lets go again.
-fn try_connect(path: &Path) -> nix::Result<()> {
+/// Connects without waiting; nor does the stream wait. `EAGAIN`: too many wait there already.
+pub(super) fn connect_at_once(path: &Path) -> nix::Result<UnixStream> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    connect(socket.as_raw_fd(), &UnixAddr::new(path)?)
+    connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(socket.into())
 }
 
 /// The number of a group, by its name or number.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use pollux_config::{PortKind, VhostRole};
 use serde::Serialize;
 
+use super::guest::Guest;
 use super::ports::LivePort;
 use super::{KnownAddress, Switch, virtio};
 
@@ -18,6 +19,8 @@ pub struct VmState {
     pub network: Network,
     /// The vhost-user connection.
     pub vhost: Connection,
+    /// What the VM's guest agent tells. `None`: the file names none.
+    pub guest: Option<Guest>,
     /// Frames dropped on the port, by reason; reasons that dropped none are left out.
     pub drops: BTreeMap<String, u64>,
 }
@@ -77,7 +80,8 @@ pub struct QueuePair {
 }
 
 impl Switch {
-    /// The state of every vhost-user port, in the order of the file.
+    /// The state of every vhost-user port, in the order of the file. Guest agents aren't asked here: that
+    /// may take time, which the switch's thread hasn't.
     pub fn vms(&self) -> Vec<VmState> {
         let addresses = self.addresses();
         self.ports.iter().filter_map(|port| self.vm(port, &addresses)).collect()
@@ -123,6 +127,7 @@ impl Switch {
                 features: vhost.negotiated_features().map(virtio::names).unwrap_or_default(),
                 queues: queues.collect(),
             },
+            guest: config.guest_agent.as_ref().map(Guest::behind),
             drops: totals.drops_by_reason().map(|(reason, frames)| (reason.to_string(), frames)).collect(),
         })
     }

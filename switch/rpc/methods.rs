@@ -6,7 +6,7 @@
 //! | `port.stats` | `port`? | `ports`: name and counters, with `(detached)` for those that are gone; `accounting` |
 //! | `port.attach` | `name`, `port`: the keys of the file's `[ports.NAME]` | `changes` |
 //! | `port.detach` | `name` | `changes` |
-//! | `vhost.show` | `port`? | `vms`: see [`VmState`](crate::control::VmState) |
+//! | `vhost.show` | `port`? | `vms`: see [`VmState`]; guest agents are given a second |
 //! | `config.reload` | | `changes` |
 //! | `config.running` | | `text` |
 //!
@@ -20,9 +20,32 @@ use serde_json::{Map, Value, json};
 use toml_edit::InlineTable;
 
 use super::protocol::{Code, Failure, VERSION};
-use crate::control::{ChangeError, Running};
+use crate::control::guest::Agents;
+use crate::control::{ChangeError, Running, VmState};
 
 type Outcome = Result<Value, Failure>;
+
+/// An answer as far as the switch has it.
+#[derive(Debug)]
+pub enum Reply {
+    /// All of it.
+    Whole(Value),
+    /// VMs, whose guest agents are still to be asked.
+    Vms(Vec<VmState>),
+}
+
+impl Reply {
+    /// The whole answer. It may take as long as agents are waited for: not for the switch's thread.
+    pub fn finish(self, agents: &Agents) -> Value {
+        match self {
+            Self::Whole(value) => value,
+            Self::Vms(mut vms) => {
+                agents.ask(vms.iter_mut().filter_map(|vm| vm.guest.as_mut()));
+                json!({ "vms": vms })
+            }
+        }
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,8 +72,9 @@ struct NewPort {
 ///
 /// It can't be done, or isn't known; what [`ReconfigureError`](crate::control::ReconfigureError) doesn't
 /// say has changed is as before.
-pub fn answer(running: &mut Running, method: &str, params: Value) -> Outcome {
-    match method {
+pub fn answer(running: &mut Running, method: &str, params: Value) -> Result<Reply, Failure> {
+    let whole = match method {
+        "vhost.show" => return vhost_show(running, parse(params)?).map(Reply::Vms),
         "switch.info" => parse::<()>(params).map(|()| info(running)),
         "port.stats" => port_stats(running, parse(params)?),
         "port.attach" => attach(running, parse(params)?),
@@ -58,14 +82,14 @@ pub fn answer(running: &mut Running, method: &str, params: Value) -> Outcome {
             let Named { name } = parse(params)?;
             changed(running.detach(&name))
         }
-        "vhost.show" => vhost_show(running, parse(params)?),
         "config.reload" => {
             parse::<()>(params)?;
             changed(running.reload())
         }
         "config.running" => parse::<()>(params).map(|()| json!({ "text": running.text() })),
         _ => Err(Failure::new(Code::NoMethod, format!("there is no method {method:?}"))),
-    }
+    };
+    whole.map(Reply::Whole)
 }
 
 /// Parameters of this form. None are as good as no fields.
@@ -118,11 +142,11 @@ fn counters(name: &str, totals: &PortTotals) -> Value {
     })
 }
 
-fn vhost_show(running: &Running, MaybePort { port }: MaybePort) -> Outcome {
+fn vhost_show(running: &Running, MaybePort { port }: MaybePort) -> Result<Vec<VmState>, Failure> {
     let mut vms = running.switch.vms();
     check_port(port.as_deref(), vms.iter().map(|vm| vm.port.as_str()))?;
     vms.retain(|vm| port.as_ref().is_none_or(|port| *port == vm.port));
-    Ok(json!({ "vms": vms }))
+    Ok(vms)
 }
 
 /// Refuses a port that isn't there.

@@ -2,7 +2,8 @@
 //!
 //! [`Server`] takes connections and lines on threads of its own and hands [`Request`]s to the thread that
 //! owns the switch, which answers them with [`methods::answer`] when it gets to it: no client ever waits
-//! on a worker, and no worker on a client. [`Client`] is the other end.
+//! on a worker, and no worker on a client. What the switch doesn't know itself, as what VMs' guest agents
+//! tell, the client's thread adds ([`methods::Reply`]). [`Client`] is the other end.
 
 mod client;
 pub mod methods;

@@ -13,7 +13,9 @@ use std::time::Duration;
 use dpdk::Waker;
 use serde_json::Value;
 
+use super::methods::Reply;
 use super::protocol::{Answer, Call, Code, Failure};
+use crate::control::guest::Agents;
 use crate::control::remove_stale_socket;
 
 /// Clients at a time. One more is told so and let go.
@@ -37,12 +39,12 @@ pub struct Request {
     pub method: String,
     /// Its parameters; null if there are none.
     pub params: Value,
-    reply: SyncSender<std::result::Result<Value, Failure>>,
+    reply: SyncSender<std::result::Result<Reply, Failure>>,
 }
 
 impl Request {
     /// Answers it.
-    pub fn answer(self, result: std::result::Result<Value, Failure>) {
+    pub fn answer(self, result: std::result::Result<Reply, Failure>) {
         // The client may be gone.
         let _ = self.reply.try_send(result);
     }
@@ -105,6 +107,7 @@ impl Drop for Server {
 
 fn accept(listener: &UnixListener, stop: &AtomicBool, requests: &SyncSender<Request>, waker: &Waker) {
     let clients = Arc::new(AtomicUsize::new(0));
+    let agents = Arc::new(Agents::default());
     for client in listener.incoming() {
         if stop.load(Ordering::SeqCst) {
             return;
@@ -115,11 +118,11 @@ fn accept(listener: &UnixListener, stop: &AtomicBool, requests: &SyncSender<Requ
             continue;
         };
         let place = Place::take(&clients);
-        let (requests, waker) = (requests.clone(), waker.clone());
+        let (requests, waker, agents) = (requests.clone(), waker.clone(), agents.clone());
         let body = move || {
             // A client that breaks off is no fault of ours.
             let _ = match place {
-                Some(_place) => serve(client, &requests, &waker),
+                Some(_place) => serve(client, &requests, &waker, &agents),
                 None => turn_away(client),
             };
         };
@@ -152,7 +155,7 @@ fn turn_away(mut client: UnixStream) -> Result<()> {
 }
 
 /// Answers a client's lines, one after the other, until it goes.
-fn serve(client: UnixStream, requests: &SyncSender<Request>, waker: &Waker) -> Result<()> {
+fn serve(client: UnixStream, requests: &SyncSender<Request>, waker: &Waker, agents: &Agents) -> Result<()> {
     client.set_write_timeout(Some(WRITE_PATIENCE))?;
     client.set_read_timeout(Some(READ_PATIENCE))?;
     let mut writer = client.try_clone()?;
@@ -181,7 +184,7 @@ fn serve(client: UnixStream, requests: &SyncSender<Request>, waker: &Waker) -> R
         let gone = || Error::from(ErrorKind::BrokenPipe);
         requests.send(request).map_err(|_| gone())?;
         waker.wake();
-        let result = answer.recv().map_err(|_| gone())?;
+        let result = answer.recv().map_err(|_| gone())?.map(|reply| reply.finish(agents));
         if !call.id.is_null() {
             writer.write_all(&Answer::new(call.id, result).line())?;
         }

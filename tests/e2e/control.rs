@@ -1,13 +1,13 @@
 //! The control socket, and `pollux exec` on it.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Switch, Vm, run_to_end};
+use crate::harness::{Switch, Vm, frame, run_to_end, wait};
 use crate::vhost::{config, introduce, socket};
 
 fn call(stream: &mut UnixStream, line: &[u8]) -> Value {
@@ -108,6 +108,78 @@ fn commands_come_from_arguments_files_and_standard_input() {
     assert!(stderr.contains("no switch answers on"), "{stderr}");
 }
 
+/// A guest's agent serves one client: it says that it was asked, and answers when it is told to.
+fn agent(listener: &UnixListener, asked: impl FnOnce()) {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut commands = BufReader::new(stream.try_clone().unwrap()).split(b'\n').map_while(Result::ok);
+    let sync = commands.next().unwrap();
+    asked();
+    let sync: Value = serde_json::from_slice(&sync[1..]).unwrap();
+    let address = json!({ "ip-address": "10.0.0.1", "prefix": 24 });
+    for answer in [
+        json!({ "return": sync["arguments"]["id"] }),
+        json!({ "return": [{ "name": "ens3", "ip-addresses": [address] }] }),
+        json!({ "return": { "host-name": "web" } }),
+    ] {
+        // Who waited for it may have lost patience.
+        let said = [b"\xff", answer.to_string().as_bytes(), b"\n"].concat();
+        let _ = stream.write_all(if answer["return"].is_u64() { &said } else { &said[1..] });
+        commands.next();
+    }
+}
+
+#[test]
+fn a_guests_agent_is_asked_while_the_switch_does_other_things() {
+    let folder = TempDir::new().unwrap();
+    let file = config(folder.path(), 1, "server");
+    let switch = Switch::start(&file);
+    let mut vm = Vm::connect(&socket(folder.path(), 1), 1);
+    let heard = |vm: &Value| vm["network"]["mac_address"] == "02:00:00:00:09:01";
+    wait("the VM to be heard", || {
+        vm.send(frame::BROADCAST, "-", 0, 1);
+        let vm1 = &switch.ask("show vhost vm1")["vms"][0];
+        assert_eq!(vm1["guest"], Value::Null);
+        heard(vm1).then_some(())
+    });
+
+    let path = folder.path().join("agent.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let name_agent = |path: &Path| {
+        switch.rewrite(&file.replacen(" }", &format!(", guest_agent = \"{}\" }}", path.display()), 1));
+        let changes = &switch.ask("config reload")["changes"];
+        assert_eq!((&changes["retuned"], &changes["replaced"]), (&json!(["vm1"]), &json!([])), "{changes}");
+    };
+    name_agent(&path);
+    // The agent answers only after another client was: if the switch's thread waited for the agent, that
+    // one would wait too, until the agent was given up. It is given up on a host that is too busy as well,
+    // but hardly every time.
+    let show = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"vhost.show\"}\n";
+    let info = b"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"switch.info\"}\n";
+    let connect = || UnixStream::connect(switch.socket()).unwrap();
+    let (mut asking, mut other) = (connect(), connect());
+    let told = (0..10).find_map(|_| {
+        let answer = std::thread::scope(|scope| {
+            let answer = scope.spawn(|| call(&mut asking, show));
+            agent(&listener, || assert_eq!(call(&mut other, info)["id"], 2));
+            answer.join().unwrap()
+        });
+        let guest = answer["result"]["vms"][0]["guest"].clone();
+        guest["error"].is_null().then_some(guest)
+    });
+    let ens3 = json!({ "name": "ens3", "mac_address": null, "ip_addresses": ["10.0.0.1/24"] });
+    let wanted = json!({ "agent": path, "host_name": "web", "interfaces": [ens3], "error": null });
+    assert_eq!(told, Some(wanted));
+
+    name_agent(&folder.path().join("none.sock"));
+    let vm1 = &switch.ask("show vhost vm1")["vms"][0];
+    let error = "there is no such socket: is the VM started with the channel?";
+    assert_eq!(vm1["guest"]["error"], error);
+    assert_eq!((&vm1["vhost"]["connected"], &vm1["vhost"]["reconnects"]), (&json!(true), &json!(0)));
+    assert!(heard(vm1), "nothing else about the port changes: {vm1}");
+    vm.shut_down();
+    switch.stop();
+}
+
 /// Whatever a client sends or doesn't read, others are served.
 #[test]
 fn no_client_is_in_the_way_of_others() {
@@ -143,7 +215,7 @@ fn no_client_is_in_the_way_of_others() {
     let _ = late.write_all(b"x");
     assert_eq!(call(&mut stream, b"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"switch.info\"}\n")["id"], 2);
     drop(idle);
-    crate::harness::wait("a place", || {
+    wait("a place", || {
         let output = switch.exec("show vhost");
         output.status.success().then_some(())
     });
