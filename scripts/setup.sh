@@ -10,7 +10,7 @@ declare -A packages=(
     [build]="$build"
     [demo]="$build $run"
     [test]="$build $run tcpdump python3-scapy"
-    [vm]="$build $run qemu-system-x86 busybox-static iperf3 python3"
+    [vm]="$build $run qemu-system-x86 qemu-guest-agent busybox-static iperf3 python3"
     [peers]="$build dpdk-dev openvswitch-switch-dpdk"
 )
 declare -A tools=([test]="cargo-nextest" [lint]="cargo-deny")

@@ -1,4 +1,5 @@
-"""A VM on a vhost-user port: QEMU without KVM, Debian's kernel, a root of busybox, ethtool and iperf3."""
+"""A VM on a vhost-user port: QEMU without KVM, Debian's kernel, a root of busybox, ethtool, iperf3 and
+qemu-guest-agent."""
 
 import re
 import shutil
@@ -14,8 +15,8 @@ from machine import (Archive, Console, Failure, Monitor, add_init, die_with_pare
                      module_files)
 
 KERNEL_NEEDS = ["CONFIG_DEVTMPFS=y", "CONFIG_SERIAL_8250_CONSOLE=y"]
-MODULES = ["virtio_pci", "virtio_net", "8021q"]
-PROGRAMS = ["ethtool", "iperf3"]
+MODULES = ["virtio_pci", "virtio_net", "virtio_console", "8021q"]
+PROGRAMS = ["ethtool", "iperf3", "qemu-ga"]
 
 
 class Guest:
@@ -29,6 +30,7 @@ class Guest:
         self.properties = ""
         self.address = f"10.7.0.{number}"
         self.mac = f"52:54:00:00:07:{number:02x}"
+        self.agent = folder / f"{port}.agent.sock"
         self.console = Console(folder / f"{self.name}.console.log")
         self.qemu = None
 
@@ -54,6 +56,9 @@ class Guest:
             "-chardev", f"socket,id=monitor,fd={self.monitor.theirs.fileno()}", "-mon", "chardev=monitor,mode=control",
             "-chardev", f"socket,id=net,path={self.folder / self.port}.sock,{side}",
             "-netdev", f"vhost-user,id=net,chardev=net,queues={self.queues}", "-device", device,
+            "-chardev", f"socket,id=agent,path={self.agent},server=on,wait=off",
+            "-device", "virtio-serial-pci,id=serial,vectors=0",
+            "-device", "virtserialport,bus=serial.0,chardev=agent,name=org.qemu.guest_agent.0",
         ]
         if incoming:
             command += ["-incoming", f"unix:{incoming}"]
@@ -74,6 +79,13 @@ class Guest:
     def set_up(self):
         """The interface as an administrator would have it."""
         self.run(f"ip link set eth0 mtu {self.mtu} up; ip addr add {self.address}/24 dev eth0")
+
+    def start_agent(self):
+        """The guest's agent, as a distribution's service would start it."""
+        # It opens its channel by a link that udev would make.
+        self.run("mkdir /dev/virtio-ports; for port in /sys/class/virtio-ports/*; do "
+                 "ln -s /dev/${port##*/} /dev/virtio-ports/$(cat $port/name); done; "
+                 "qemu-ga -d -l /run/qemu-ga.log -f /run/qemu-ga.pid -t /run")
 
     def run(self, line, timeout=120, may_fail=False):
         """Has the guest's shell run `line`; the lines that it answers."""
@@ -134,7 +146,7 @@ def write_image(path, modules):
         archive.add("bin/busybox", busybox.read_bytes(), 0o100755)
         libraries.update(linked(busybox))
         for name in PROGRAMS:
-            program = Path(shutil.which(name) or f"/sbin/{name}").resolve()
+            program = Path(shutil.which(name) or f"/usr/sbin/{name}").resolve()
             archive.add(f"sbin/{name}", program.read_bytes(), 0o100755)
             libraries.update(linked(program))
         archive.add("etc/guest", f"MODULES='{' '.join(modules)}'\n".encode())

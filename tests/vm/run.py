@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from wire import ADDRESSES, PORT as WIRE_PORT, Capture, Wire, check as check_fra
 
 PORT = """
 [ports.{name}]
-vhost_user = {{ socket = "{folder}/{name}.sock", queues = 2, role = "{role}" }}
+vhost_user = {{ socket = "{folder}/{name}.sock", queues = 2, role = "{role}", guest_agent = "{folder}/{name}.agent.sock" }}
 vlan = {vlan}
 mtu = 9000
 """
@@ -170,7 +171,7 @@ def to_a_wire(lab):
 def turn_off(lab):
     """A port that no longer offers anything, under a guest that goes on with what it has."""
     before = lab.switch.features("vm1")
-    lab.switch.change('role = "client" }', 'role = "client", offloads = [] }')
+    lab.switch.change('role = "client"', 'role = "client", offloads = []')
     lab.settle()
     if lab.switch.features("vm1") != before:
         raise Failure(f"the guest had {before} and has {lab.switch.features('vm1')}")
@@ -204,6 +205,37 @@ def rebind(lab):
     add_vlan(lab.one)
     lab.settle()
     return ping(lab.one, lab.two.address, 20)
+
+
+def agent(lab):
+    """The guest's agent tells what the guest calls its interface, and the addresses that we gave it."""
+    def told():
+        return lab.switch.ask("show", "vhost", "vm1")["vms"][0]["guest"]
+
+    if not (error := told()["error"] or "").startswith("no answer"):
+        raise Failure(f"before the agent runs, the reason is {error!r}")
+    lab.one.run("hostname one")
+    lab.one.start_agent()
+    for _ in range(30):
+        if told()["interfaces"]:
+            break
+    check_agent(lab, "vm1")
+    # An agent talks to one client: the one that is there, here us, as libvirt would be.
+    with socket.socket(socket.AF_UNIX) as other:
+        other.connect(str(lab.one.agent))
+        if not (error := told()["error"] or "").startswith("no answer"):
+            raise Failure(f"while another client has the agent, the reason is {error!r}")
+    return check_agent(lab, "vm1")
+
+
+def check_agent(lab, port):
+    """What `pollux exec` says of VM 1's interface, on the port where it is."""
+    guest = lab.switch.ask("show", "vhost", port)["vms"][0]["guest"]
+    wanted = ("eth0", lab.one.mac, f"{lab.one.address}/24")
+    for found in guest["interfaces"] or []:
+        if (found["name"], found["mac_address"]) == wanted[:2] and wanted[2] in found["ip_addresses"]:
+            return f"{guest['host_name']}: {' '.join(wanted)}"
+    raise Failure(f"no {' '.join(wanted)} on {port}: {guest}")
 
 
 def restart(lab):
@@ -249,6 +281,7 @@ def move(lab):
         if vms[port]["mac_address"] != lab.one.mac:
             raise Failure(f"the address isn't on {port}: {vms}")
         ping(lab.two, "10.7.7.1", 10)
+        check_agent(lab, port)
         file = "under way" if under_way else "through"
         told.append(f"to {port} {missing} of {sent} pings lost, the file {file}, {downtime} ms by QEMU's count")
     return "; ".join(told)
@@ -273,6 +306,7 @@ def checks(lab, long):
         lab.check("TCP with TSO and without", lambda: with_and_without_tso(lab))
     lab.check("queues under traffic", lambda: queues(lab))
     lab.check("the driver unbound and bound", lambda: rebind(lab))
+    lab.check("the guest's agent", lambda: agent(lab))
     lab.check("live migration there and back", lambda: move(lab))
     lab.check("the switch killed and started", lambda: restart(lab))
 
