@@ -54,7 +54,7 @@ bench-peers: release ## Pollux beside testpmd and Open vSwitch, in the same run
 	@scripts/setup.sh peers
 	$(POLLUX) bench peers
 
-test-vm: release ## Two guests on vhost-user ports, at length: addresses, files, queues, a killed switch
+test-vm: release ## Two guests on vhost-user ports, at length, and a killed switch and migrations beside Open vSwitch
 	tests/vm/run.py --long --pollux $(POLLUX)
 
 test-nic: release ## A guest with emulated Intel NICs behind an IOMMU, and Pollux on them

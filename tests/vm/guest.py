@@ -106,6 +106,7 @@ class Guest:
     def migrate(self, target):
         """Moves the running guest into `target`, which becomes it; this machine ends."""
         path = self.folder / f"{self.name}.state"
+        path.unlink(missing_ok=True)  # an earlier move's
         target.launch(incoming=path)
         deadline = time.monotonic() + 60
         while not path.exists():

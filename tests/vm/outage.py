@@ -1,68 +1,28 @@
 """How long VMs are cut off when their switch is killed and started again: Pollux and Open vSwitch by turns."""
 
-import re
 import statistics
 
 from machine import Failure
-from ovs import OpenVSwitch
+from turns import INTERVAL, arrivals_through, by_turns, longest_wait
 
 ROUNDS = 5
-INTERVAL = 50  # ms between two pings
 LONGEST = 1500  # ms
 
 
 def beside_open_vswitch(lab):
-    """Both switches' outages with the same two guests, whose sockets QEMU makes, in a folder of their own.
-    `lab` is new, with both its ports clients."""
-    peer = OpenVSwitch(lab.folder / "ovs", [lab.folder / "vm1.sock", lab.folder / "vm2.sock"])
-    measured = {"Pollux": [], "Open vSwitch": []}
-    try:
-        # What a guest negotiates as it boots, the other switch must have too; that one wouldn't take ECN.
-        for guest in (lab.one, lab.two):
-            guest.properties = ",host_ecn=off"
-        peer.start()
-        lab.boot()
-        peer.kill()
-        for _ in range(ROUNDS):
-            for name, switch in zip(measured, (lab.switch, peer)):
-                switch.start()
-                lab.settle()
-                measured[name].append(measure(lab, switch))
-                switch.kill()
-    finally:
-        lab.close()
-        peer.close()
-    return compare(measured)
+    """Both switches' outages; see `by_turns` for `lab`."""
+    return compare(by_turns(lab, ROUNDS, measure))
 
 
 def measure(lab, switch):
     """Kills the switch under a ping and starts it again: the longest time without a reply in ms, seconds
     until it was ready."""
-    console = lab.one.console
-    begin = console.mark()
-    lab.one.background(f"ping -i {INTERVAL / 1000} {lab.two.address}", "/dev/ttyS1")
-    await_replies(console, begin, 20)
-    switch.kill()
-    killed = console.mark()
-    ready = switch.start()
-    await_replies(console, killed, 40)
-    lab.one.run("killall ping")
-    found = (re.search(r"seq=(\d+) .*time=([\d.]+) ms", line) for line in console.items[begin:])
-    arrivals = sorted(int(reply[1]) * INTERVAL + float(reply[2]) for reply in found if reply)
-    return round(max(later - earlier for earlier, later in zip(arrivals, arrivals[1:]))), ready
+    def restart():
+        switch.kill()
+        return switch.start()
 
-
-def await_replies(console, since, count):
-    """Waits for so many replies from `since` on."""
-    found = 0
-
-    def wanted(line):
-        nonlocal found
-        found += len(re.findall(r"bytes from .* seq=", line))
-        return found >= count
-
-    if not console.wait(wanted, since):
-        raise Failure(f"{found} of {count} pings come back within a minute")
+    arrivals, ready = arrivals_through(restart, lab.one, lab.two)
+    return longest_wait(arrivals), ready
 
 
 def compare(measured):

@@ -16,9 +16,11 @@ import traceback
 
 sys.dont_write_bytecode = True  # the source tree is not ours to write to
 
-from guest import HERE, Guest, lost
+from guest import HERE, Guest, lost  # first: it says where the others are
 from machine import TARGET, Failure, own_folder
-from outage import beside_open_vswitch
+
+import migration
+import outage
 from switch import Switch
 from throughput import with_and_without_tso
 from wire import ADDRESSES, PORT as WIRE_PORT, Capture, Wire, check as check_frames
@@ -32,14 +34,16 @@ mtu = 9000
 VLAN = '{ mode = "trunk", allowed = [1, 7], native = 1 }'
 # The switch's part at each socket.
 ROLES = {"vm1": "client", "vm2": "server", "other": "client"}
-CLIENTS = {"vm1": "client", "vm2": "client"}
+CLIENTS = dict.fromkeys(ROLES, "client")
+# What is measured beside Open vSwitch, at length.
+COMPARED = {"outage": outage, "migration": migration}
 
 
 class Lab:
     """The switch and its two VMs, maybe a host on a wire; every check's outcome."""
 
     def __init__(self, folder, binary, roles, wire=None):
-        self.folder, self.wire = folder, wire
+        self.folder, self.ports, self.wire = folder, list(roles), wire
         ports = [PORT.format(folder=folder, name=name, role=role, vlan=VLAN) for name, role in roles.items()]
         if wire:
             ports.append(wire.config(VLAN))
@@ -73,6 +77,13 @@ class Lab:
             if not lost(self.one.run(f"ping -c 1 -W 1 {self.two.address}", may_fail=True))[1]:
                 return
         raise Failure("no ping comes back within a minute")
+
+    def move(self, port):
+        """Moves VM 1 into a new QEMU on another port; for how many ms it stood still, by QEMU's count."""
+        target = Guest(self.folder, self.one.number, port, listens=True, name=f"vm1.on-{port}")
+        target.properties = self.one.properties
+        source, self.one = self.one, target
+        return source.migrate(target)
 
     def close(self):
         for part in (self.one, self.two, self.switch, self.wire):
@@ -263,9 +274,7 @@ def move(lab):
         lab.one.background("sleep 300 | nc -l -p 5001 | md5sum", "/run/sum")
         lab.two.background(f"ping -c 120 -i 0.05 {lab.one.address}", "/run/ping")
         lab.two.background(f"nc {lab.one.address} 5001 </run/file")
-        target = Guest(lab.folder, 1, port, listens=True, name=f"vm1.on-{port}")
-        source, lab.one = lab.one, target
-        downtime = source.migrate(target)
+        downtime = lab.move(port)
         under_way = not lab.one.run("cat /run/sum")
         for _ in range(300):
             if lab.one.run("cat /run/sum"):
@@ -314,7 +323,7 @@ def checks(lab, long):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pollux", metavar="BINARY", required=True, help="the build of Pollux to check")
-    parser.add_argument("--long", action="store_true", help="measure outages beside Open vSwitch's too")
+    parser.add_argument("--long", action="store_true", help="compare with Open vSwitch too")
     options = parser.parse_args()
     if not os.access(options.pollux, os.X_OK):
         parser.error(f"{options.pollux} can't be run; build it with `make release`")
@@ -334,9 +343,10 @@ def main():
         lab.check("every frame is accounted for", lab.switch.stop)
         if options.long:
             lab.close()  # its guests would take the cores
-            (folder / "outage").mkdir()
-            other = Lab(folder / "outage", options.pollux, CLIENTS)
-            lab.check("outage beside Open vSwitch", lambda: beside_open_vswitch(other))
+            for name, comparison in COMPARED.items():
+                (folder / name).mkdir()
+                other = Lab(folder / name, options.pollux, CLIENTS)
+                lab.check(f"{name} beside Open vSwitch", lambda: comparison.beside_open_vswitch(other))
     except Failure as failure:
         lab.failed += 1
         print(f"FAIL {failure}", flush=True)
