@@ -170,9 +170,8 @@ impl AttachedPort<'_> {
 fn sinks(queues: Vec<dpdk::TxQueue>, vm: Option<(Arc<AtomicU64>, dpdk::Vhost)>, workers: usize) -> Vec<Sink> {
     if let Some((enabled, vm)) = vm {
         let queues: Arc<[_]> = queues.into_iter().map(SharedTxQueue::new).collect();
-        let sink =
-            || Sink::Vhost(VhostSink { queues: queues.clone(), enabled: enabled.clone(), vm: vm.clone() });
-        std::iter::repeat_with(sink).take(workers).collect()
+        let sink = VhostSink { queues, enabled, vm, workers: workers as u8 };
+        std::iter::repeat_n(sink, workers).map(Sink::Vhost).collect()
     } else if queues.len() >= workers {
         queues.into_iter().take(workers).map(Sink::Own).collect()
     } else {

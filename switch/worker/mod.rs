@@ -3,6 +3,7 @@
 
 mod orders;
 mod platform;
+mod vhost;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,7 +14,8 @@ use pollux_engine::datapath::{Batch, Context, Outbox, walk};
 use pollux_net::WorkerId;
 
 pub(crate) use orders::{Commander, Order, Orders, orders};
-pub(crate) use platform::{DpdkPlatform, Sink, Source, VhostSink};
+pub(crate) use platform::{DpdkPlatform, Sink, Source};
+pub(crate) use vhost::VhostSink;
 
 use crate::control::Shared;
 

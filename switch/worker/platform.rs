@@ -1,17 +1,12 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use arrayvec::ArrayVec;
 use dpdk::{Mbuf, Mempool, RxQueue, SharedTxQueue, TxQueue};
 use pollux_engine::datapath::{BURST, Platform};
-use pollux_net::{Frame, MAX_PORTS, Offloads, PortId, WorkerId};
+use pollux_net::{MAX_PORTS, Offloads, PortId, WorkerId};
+
+use super::VhostSink;
 
 /// Queues that a worker can poll: all that there can be.
 const MAX_SOURCES: usize = MAX_PORTS * *pollux_config::limits::QUEUES.end() as usize;
-
-/// Octets of a frame that any buffer of a VM should hold: 1526 with virtio's header (virtio 1.2, clause
-/// 5.1.6.3.1).
-const SURE_TO_FIT: usize = 1526 - 12;
 
 /// A receive queue, and the port it belongs to.
 pub(crate) struct Source {
@@ -29,44 +24,6 @@ pub(crate) enum Sink {
     Shared(SharedTxQueue),
     /// A VM, which decides how many queues there are.
     Vhost(VhostSink),
-}
-
-/// A VM's queues.
-#[derive(Clone)]
-pub(crate) struct VhostSink {
-    pub(crate) queues: Arc<[SharedTxQueue]>,
-    /// Bit n: the VM receives on queue n. Written by the control plane.
-    pub(crate) enabled: Arc<AtomicU64>,
-    /// What is known of the VM.
-    pub(crate) vm: dpdk::Vhost,
-}
-
-impl VhostSink {
-    /// The queue for a worker: each keeps to one, so that frames of a flow stay in order.
-    #[inline]
-    fn queue_for(&self, worker: WorkerId) -> Option<&SharedTxQueue> {
-        let mut enabled = self.enabled.load(Ordering::Relaxed);
-        let count = enabled.count_ones();
-        if count > 1 {
-            for _ in 0..u32::from(worker.0) % count {
-                enabled &= enabled - 1;
-            }
-        }
-        self.queues.get(enabled.trailing_zeros() as usize)
-    }
-}
-
-/// Goes on behind frames that a VM refused and that may be longer than its buffers, as they are where it
-/// has no mergeable ones: they don't keep back those that fit.
-#[cold]
-fn transmit_behind_long(queue: &SharedTxQueue, frames: &mut ArrayVec<Mbuf, BURST>) {
-    let mut refused = ArrayVec::<Mbuf, BURST>::new();
-    while frames.first().is_some_and(|frame| frame.len() > SURE_TO_FIT) {
-        refused.push(frames.remove(0));
-        queue.transmit(frames);
-    }
-    refused.extend(frames.drain(..));
-    *frames = refused;
 }
 
 /// One worker's share of the devices.
@@ -124,10 +81,8 @@ impl Platform for DpdkPlatform {
 
     #[inline(always)]
     fn expect_transmit(&mut self, port: PortId) {
-        if let Sink::Vhost(vhost) = &self.sinks[port.index()]
-            && let Some(queue) = vhost.queue_for(self.worker)
-        {
-            queue.prefetch();
+        if let Sink::Vhost(vhost) = &self.sinks[port.index()] {
+            vhost.prefetch(self.worker);
         }
     }
 
@@ -140,14 +95,7 @@ impl Platform for DpdkPlatform {
             Sink::Shared(queue) => {
                 queue.transmit(frames);
             }
-            Sink::Vhost(vhost) => {
-                if let Some(queue) = vhost.queue_for(self.worker) {
-                    queue.transmit(frames);
-                    if frames.first().is_some_and(|frame| frame.len() > SURE_TO_FIT) {
-                        transmit_behind_long(queue, frames);
-                    }
-                }
-            }
+            Sink::Vhost(vhost) => vhost.transmit(self.worker, frames),
             Sink::None => {}
         }
     }
@@ -170,7 +118,7 @@ impl Platform for DpdkPlatform {
     #[inline]
     fn offloads(&self, port: PortId) -> Offloads {
         match &self.sinks[port.index()] {
-            Sink::Vhost(vhost) => vhost.vm.takes(),
+            Sink::Vhost(vhost) => vhost.takes(),
             Sink::None | Sink::Own(_) | Sink::Shared(_) => Offloads::NONE,
         }
     }

@@ -130,9 +130,9 @@ fn carries_every_kind(queues: u16, listens: bool) {
             assert_eq!((stream.out_of_order, stream.duplicates), (0, 0), "{kind:?}");
             assert_eq!((stream.count, stream.octets), expected(kind, ROUNDS * per_queue), "{kind:?}");
         }
-        // Each worker sends on a queue of its own.
+        // Each worker sends on queues of its own.
         let used = to.received_on_queues().into_iter().filter(|&frames| frames > 0).count();
-        assert_eq!(used, usize::from(workers), "{kind:?}");
+        assert!(used >= usize::from(workers), "{used} queues of {kind:?}");
     }
     // A frame for which nothing has room is the receiving port's drop, and nothing else is dropped.
     let sent = ROUNDS * per_queue;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tempfile::TempDir;
 
 use crate::harness::{Switch, Vm, frame, pcap, wait};
+use crate::vhost::introduce;
 
 const FLOWS: u8 = 8;
 
@@ -111,4 +112,44 @@ fn workers_share_a_vms_queues() {
     }
     let received: u64 = streams.iter().map(|stream| stream.count).sum();
     assert_eq!(received + closing.drops("vm2", "tx_full"), 2 * u64::from(FRAMES), "{}", closing.stdout);
+}
+
+/// A worker that has several of a VM's queues to itself deals flows out over them.
+#[test]
+fn one_worker_uses_all_of_a_vms_queues() {
+    const FRAMES: u32 = 200;
+    const SOURCES: u8 = 32;
+    let folder = TempDir::new().unwrap();
+    let socket = |number: u8| folder.path().join(format!("{number}.sock"));
+    let mut config = "[switch]\ncores = [0]\nhugepages = false\n".to_owned();
+    for (number, queues) in [(1, 1), (2, 4)] {
+        let socket = socket(number);
+        config += &format!(
+            "[ports.vm{number}]\nvhost_user = {{ socket = \"{}\", role = \"server\", queues = {queues} }}\n",
+            socket.display(),
+        );
+    }
+    let switch = Switch::start(&config);
+    let mut one = Vm::connect(&socket(1), 1);
+    let mut many = Vm::connect_with_queues(&socket(2), 2, 4);
+    let to = many.mac;
+    introduce(&mut [&mut one, &mut many]);
+    let sources: Vec<_> = (0..SOURCES).map(|flow| [2, 0, 0, 0, 0x30, flow]).collect();
+    for first in (0..FRAMES).step_by(10) {
+        for &source in &sources {
+            one.send_on(0, to, source, "-", first, 10, &[64]);
+        }
+        // No more than the smallest share of the rings, which may all be one queue's.
+        wait("what was sent", || {
+            let all = |&source: &[u8; 6]| many.received(source, to, 0).count == u64::from(first) + 10;
+            sources.iter().all(all).then_some(())
+        });
+    }
+    for source in sources {
+        let stream = many.received(source, to, 0);
+        assert_eq!((stream.out_of_order, stream.duplicates), (0, 0), "{stream:?}");
+    }
+    let used = many.received_on_queues();
+    assert!(used.iter().all(|&frames| frames > 0), "{used:?}");
+    switch.stop();
 }

@@ -139,6 +139,7 @@ int shim_vhost_ring_get(int vid, uint16_t index, struct shim_vhost_ring *ring)
 	ring->descriptors = (uintptr_t)raw.desc;
 	ring->available = (uintptr_t)raw.avail;
 	ring->size = raw.size;
+	ring->call = raw.callfd;
 	return 0;
 }
 

@@ -164,6 +164,7 @@ struct shim_vhost_ring {
 	uintptr_t available;
 	uint16_t size;
 	uint16_t position;
+	int call; /* the file by which the front end is told of used entries, negative for none */
 };
 int shim_vhost_ring_get(int vid, uint16_t index, struct shim_vhost_ring *ring);
 

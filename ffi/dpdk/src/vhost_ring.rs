@@ -5,6 +5,7 @@
 //! have those lines fetched while it does other work. Only addresses are kept here, and nothing is read
 //! through them: the VM may be gone, and its memory with it, at any time.
 
+use std::ffi::c_int;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 use dpdk_sys as sys;
@@ -50,6 +51,9 @@ impl VhostRing {
         if unsafe { sys::shim_vhost_ring_get(vid, index, &mut ring) } != 0 {
             return self.forget();
         }
+        if ring.call >= 0 {
+            never_wait(ring.call);
+        }
         self.descriptors.store(ring.descriptors, Ordering::Relaxed);
         self.available.store(ring.available, Ordering::Relaxed);
         self.position.store(ring.position, Ordering::Relaxed);
@@ -89,6 +93,17 @@ impl VhostRing {
         let descriptor = move |ahead| descriptors + place(ahead) * DESCRIPTOR;
         let descriptors = (0..AHEAD).step_by(LINE / DESCRIPTOR).map(descriptor);
         std::iter::once(available).chain(entries).chain(descriptors)
+    }
+}
+
+/// Has writes to a front end's file fail rather than wait: it may be full, or another kind of file than an
+/// eventfd, and a worker writes to it.
+fn never_wait(file: c_int) {
+    // SAFETY: takes any number; the library keeps the file open during the callback that we are in.
+    let flags = unsafe { libc::fcntl(file, libc::F_GETFL) };
+    if flags >= 0 && flags & libc::O_NONBLOCK == 0 {
+        // SAFETY: as above, and only a flag of the file changes.
+        unsafe { libc::fcntl(file, libc::F_SETFL, flags | libc::O_NONBLOCK) };
     }
 }
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod checksum;
+mod flow;
 mod frame;
 mod mac;
 mod mode;
@@ -16,6 +17,7 @@ mod transport;
 mod vlan;
 
 pub use checksum::Checksum;
+pub use flow::flow_hash;
 pub use frame::{ETHERNET_HEADER_LEN, Frame, MAX_MTU, MTU_OVERHEAD};
 pub use mac::{Mac, ParseMacError};
 pub use mode::{PortVlan, PriorityTags, Trust, VlanMode};

@@ -1,0 +1,139 @@
+//! How frames go to a VM: which of its queues, and what becomes of those it refuses.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrayvec::ArrayVec;
+use dpdk::{Mbuf, SharedTxQueue};
+use pollux_engine::datapath::BURST;
+use pollux_net::{Frame, Offloads, WorkerId, flow_hash};
+
+/// Queues over which one worker spreads what it sends to a VM. More would make bursts of a frame or two.
+const MAX_SPREAD: usize = 8;
+
+/// Octets of a frame that any buffer of a VM should hold: 1526 with virtio's header (virtio 1.2, clause
+/// 5.1.6.3.1).
+const SURE_TO_FIT: usize = 1526 - 12;
+
+type Burst = ArrayVec<Mbuf, BURST>;
+
+/// A VM's queues.
+#[derive(Clone)]
+pub(crate) struct VhostSink {
+    pub(crate) queues: Arc<[SharedTxQueue]>,
+    /// Bit n: the VM receives on queue n. Written by the control plane.
+    pub(crate) enabled: Arc<AtomicU64>,
+    /// What is known of the VM.
+    pub(crate) vm: dpdk::Vhost,
+    /// How many workers send to it.
+    pub(crate) workers: u8,
+}
+
+impl VhostSink {
+    /// The queues that `worker` sends on.
+    #[inline]
+    fn queues_of(&self, worker: WorkerId) -> ArrayVec<&SharedTxQueue, MAX_SPREAD> {
+        let enabled = self.enabled.load(Ordering::Relaxed);
+        share(enabled, worker.0, self.workers).filter_map(|queue| self.queues.get(queue)).collect()
+    }
+
+    /// Has the lines of the VM's rings fetched that sending reads first.
+    #[inline]
+    pub(crate) fn prefetch(&self, worker: WorkerId) {
+        self.queues_of(worker).into_iter().for_each(SharedTxQueue::prefetch);
+    }
+
+    /// Takes from `frames` what the VM can take; the rest stays, each flow of it in order.
+    #[inline]
+    pub(crate) fn transmit(&self, worker: WorkerId, frames: &mut Burst) {
+        match self.queues_of(worker).as_slice() {
+            [] => {}
+            [queue] => transmit(queue, frames),
+            queues => spread(queues, frames),
+        }
+    }
+
+    /// What the VM takes unfinished.
+    #[inline]
+    pub(crate) fn takes(&self) -> Offloads {
+        self.vm.takes()
+    }
+}
+
+/// Of the queues whose bits are set, those of one of `workers`, at most [`MAX_SPREAD`]: an equal share, or
+/// one that others use too where there are fewer queues than workers.
+#[inline]
+fn share(enabled: u64, worker: u8, workers: u8) -> impl Iterator<Item = usize> {
+    let count = enabled.count_ones();
+    let (first, step) = match count {
+        0 => (0, 1),
+        _ if count <= workers.into() => (u32::from(worker) % count, count),
+        _ => (worker.into(), workers.into()),
+    };
+    let mut left = enabled;
+    let places = std::iter::from_fn(move || {
+        let place = (left != 0).then(|| left.trailing_zeros() as usize);
+        left &= left.wrapping_sub(1);
+        place
+    });
+    places.skip(first as usize).step_by(step as usize).take(MAX_SPREAD)
+}
+
+/// Sends each flow on the queue that its hash chooses.
+#[inline(never)]
+fn spread(queues: &[&SharedTxQueue], frames: &mut Burst) {
+    let mut bursts: [Burst; MAX_SPREAD] = std::array::from_fn(|_| Burst::new());
+    for frame in frames.drain(..) {
+        let queue = (u64::from(flow_hash(frame.head())) * queues.len() as u64) >> 32;
+        bursts[queue as usize].push(frame);
+    }
+    for (queue, burst) in queues.iter().zip(&mut bursts) {
+        transmit(queue, burst);
+        frames.extend(burst.drain(..));
+    }
+}
+
+#[inline]
+fn transmit(queue: &SharedTxQueue, frames: &mut Burst) {
+    queue.transmit(frames);
+    if frames.first().is_some_and(|frame| frame.len() > SURE_TO_FIT) {
+        transmit_behind_long(queue, frames);
+    }
+}
+
+/// Goes on behind frames that a VM refused and that may be longer than its buffers, as they are where it
+/// has no mergeable ones: they don't keep back those that fit.
+#[cold]
+fn transmit_behind_long(queue: &SharedTxQueue, frames: &mut Burst) {
+    let mut refused = Burst::new();
+    while frames.first().is_some_and(|frame| frame.len() > SURE_TO_FIT) {
+        refused.push(frames.remove(0));
+        queue.transmit(frames);
+    }
+    refused.extend(frames.drain(..));
+    *frames = refused;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(enabled: u64, workers: u8) -> Vec<Vec<usize>> {
+        (0..workers).map(|worker| share(enabled, worker, workers).collect()).collect()
+    }
+
+    #[test]
+    fn workers_share_queues_where_there_are_fewer() {
+        assert_eq!(shares(0, 2), [vec![], vec![]] as [Vec<usize>; 2]);
+        assert_eq!(shares(0b1000, 3), [[3], [3], [3]]);
+        assert_eq!(shares(0b110, 3), [[1], [2], [1]]);
+        assert_eq!(shares(0b111, 3), [[0], [1], [2]]);
+    }
+
+    #[test]
+    fn queues_are_one_workers_each_where_there_are_more() {
+        assert_eq!(shares(0b1111, 1), [[0, 1, 2, 3]]);
+        assert_eq!(shares(0b11_0111, 2), [vec![0, 2, 5], vec![1, 4]]);
+        assert_eq!(shares(u64::MAX, 1), [(0..MAX_SPREAD).collect::<Vec<_>>()]);
+    }
+}
