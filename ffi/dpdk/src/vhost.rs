@@ -195,9 +195,11 @@ const GUEST_TSO6: u64 = feature(8);
 const HOST_TSO4: u64 = feature(11);
 const HOST_TSO6: u64 = feature(12);
 
-/// What the library offers and doesn't do: it forgets that a frame to be cut carries congestion signals
-/// (GUEST_ECN, HOST_ECN), and takes UDP fragments to be for datagrams (GUEST_UFO, HOST_UFO).
-const NEVER: u64 = feature(9) | feature(10) | feature(13) | feature(14);
+/// What the library offers and doesn't do: it forgets that a frame to be cut carries a congestion signal
+/// (HOST_ECN), and takes UDP fragments to be for datagrams (HOST_UFO). Their counterparts for what the VM is
+/// sent (GUEST_ECN, GUEST_UFO) stay on offer, though it never gets such frames: a VM that agreed to them with
+/// another switch can be taken over.
+const NEVER: u64 = feature(13) | feature(14);
 
 /// Work on frames that a VM and its port may leave to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
