@@ -30,26 +30,34 @@ pub(crate) struct VhostSink {
 }
 
 impl VhostSink {
-    /// The queues that `worker` sends on.
+    /// The VM's only queue, if it enables one.
     #[inline]
-    fn queues_of(&self, worker: WorkerId) -> ArrayVec<&SharedTxQueue, MAX_SPREAD> {
-        let enabled = self.enabled.load(Ordering::Relaxed);
+    fn only_queue(&self, enabled: u64) -> Option<&SharedTxQueue> {
+        if enabled.is_power_of_two() { self.queues.get(enabled.trailing_zeros() as usize) } else { None }
+    }
+
+    /// The queues that `worker` sends on, of those that are enabled.
+    fn queues_of(&self, worker: WorkerId, enabled: u64) -> ArrayVec<&SharedTxQueue, MAX_SPREAD> {
         share(enabled, worker.0, self.workers).filter_map(|queue| self.queues.get(queue)).collect()
     }
 
     /// Has the lines of the VM's rings fetched that sending reads first.
     #[inline]
     pub(crate) fn prefetch(&self, worker: WorkerId) {
-        self.queues_of(worker).into_iter().for_each(SharedTxQueue::prefetch);
+        let enabled = self.enabled.load(Ordering::Relaxed);
+        match self.only_queue(enabled) {
+            Some(queue) => queue.prefetch(),
+            None => self.queues_of(worker, enabled).into_iter().for_each(SharedTxQueue::prefetch),
+        }
     }
 
     /// Takes from `frames` what the VM can take; the rest stays, each flow of it in order.
     #[inline]
     pub(crate) fn transmit(&self, worker: WorkerId, frames: &mut Burst) {
-        match self.queues_of(worker).as_slice() {
-            [] => {}
-            [queue] => transmit(queue, frames),
-            queues => spread(queues, frames),
+        let enabled = self.enabled.load(Ordering::Relaxed);
+        match self.only_queue(enabled) {
+            Some(queue) => transmit(queue, frames),
+            None => spread(&self.queues_of(worker, enabled), frames),
         }
     }
 
@@ -62,7 +70,6 @@ impl VhostSink {
 
 /// Of the queues whose bits are set, those of one of `workers`, at most [`MAX_SPREAD`]: an equal share, or
 /// one that others use too where there are fewer queues than workers.
-#[inline]
 fn share(enabled: u64, worker: u8, workers: u8) -> impl Iterator<Item = usize> {
     let count = enabled.count_ones();
     let (first, step) = match count {
@@ -82,6 +89,9 @@ fn share(enabled: u64, worker: u8, workers: u8) -> impl Iterator<Item = usize> {
 /// Sends each flow on the queue that its hash chooses.
 #[inline(never)]
 fn spread(queues: &[&SharedTxQueue], frames: &mut Burst) {
+    if let [] | [_] = queues {
+        return queues.iter().for_each(|queue| transmit(queue, frames));
+    }
     let mut bursts: [Burst; MAX_SPREAD] = std::array::from_fn(|_| Burst::new());
     for frame in frames.drain(..) {
         let queue = (u64::from(flow_hash(frame.head())) * queues.len() as u64) >> 32;

@@ -55,6 +55,14 @@ pub(super) fn offload<F: Frame>(batch: &mut Batch<F>, snapshot: &Snapshot) {
     if !table.may_leave_work {
         return;
     }
+    // Hardly any batch has one, and those of small frames can least afford to be looked at closely.
+    if batch.frames.iter().any(|frame| frame.pending().checksum) {
+        look_closely(batch, table.max_len);
+    }
+}
+
+#[inline(never)]
+fn look_closely<F: Frame>(batch: &mut Batch<F>, max_len: usize) {
     let lanes = batch.lanes.iter_mut().zip(&mut batch.offloads);
     for (index, (frame, (lane, offload))) in batch.frames.iter().zip(lanes).enumerate() {
         let pending = frame.pending();
@@ -62,7 +70,7 @@ pub(super) fn offload<F: Frame>(batch: &mut Batch<F>, snapshot: &Snapshot) {
             continue;
         }
         match read(frame, pending.segment_len) {
-            Some(read) if read.wire_len(frame.len()) <= table.max_len => {
+            Some(read) if read.wire_len(frame.len()) <= max_len => {
                 *offload = read;
                 batch.unfinished |= 1 << index;
             }
@@ -73,7 +81,6 @@ pub(super) fn offload<F: Frame>(batch: &mut Batch<F>, snapshot: &Snapshot) {
 }
 
 /// Finds out where the work is; `None` if the frame's headers don't fit it.
-#[inline(never)]
 fn read<F: Frame>(frame: &F, segment_len: Option<NonZeroU16>) -> Option<Offload> {
     let transport = Transport::find(frame.head(), frame.len())?;
     if let Some(segment) = segment_len {
