@@ -120,7 +120,8 @@ pub struct PortTotals {
     pub tx_frames: u64,
     /// Octets the device took for sending, without frame check sequences.
     pub tx_bytes: u64,
-    /// Frames that floods of frames from this port added: one less than the ports flooded to.
+    /// Frames that floods of frames from this port added (one less than the ports flooded to), and the cutting
+    /// of such frames (one less than the pieces).
     pub replicated: u64,
     /// Frames dropped, by [`Reason::index`].
     pub drops: [u64; REASONS],
@@ -176,7 +177,7 @@ impl SubAssign for PortTotals {
 pub struct Accounting {
     /// Frames received on all ports.
     pub rx: u64,
-    /// Frames added by floods.
+    /// Frames added by floods and by cutting.
     pub replicated: u64,
     /// Frames sent on all ports.
     pub tx: u64,

@@ -2,10 +2,11 @@
 //! 802.1Q-2022 clauses 8.6.1 and 6.9.2).
 //!
 //! Batch: in order, so that frames of one flow stay in order; frames in a row that go out of one port
-//! together. Takes the frames out of the batch into the outboxes; reads every lane. Each port of a flood gets a frame of its own: a
-//! buffer that one port may rewrite is never shared with another. Drops, on the ingress port, what
-//! earlier stages condemned; on the egress port [`Reason::NoMbuf`], [`Reason::MtuExceeded`],
-//! [`Reason::CustomerVid`], [`Reason::NoHeadroom`]. A frame whose sender left work to do goes on to finish.
+//! together, unless the sender of one left work to do. Takes the frames out of the batch into the outboxes;
+//! reads every lane. Each port of a flood gets a frame of its own: a buffer that one port may rewrite is
+//! never shared with another. Drops, on the ingress port, what earlier stages condemned; on the egress port
+//! [`Reason::NoMbuf`], [`Reason::MtuExceeded`], [`Reason::CustomerVid`], [`Reason::NoHeadroom`]. Frames with
+//! work left go on to finish.
 
 use pollux_net::{Frame, PortId, PriorityTags, Tag, Tci, Tpid};
 
