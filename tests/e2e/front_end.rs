@@ -93,19 +93,41 @@ fn serve(device: &str, queues: u16) {
     })
     .expect("DPDK starts without hugepages");
     let pool = Mempool::create(&eal, &PoolOptions::default()).unwrap();
-    println!("attaching");
-    let port = Device::new(device).attach(&eal).expect("the switch's side is there");
-    let config = PortConfig { rx_queues: queues, tx_queues: queues, ..PortConfig::default() };
-    let mut port = port.start(&config, std::slice::from_ref(&pool)).unwrap();
-    let received = vec![0; usize::from(queues)];
-    let queues = port.take_queues().unwrap();
-    let mut front_end = FrontEnd { queues, pool, streams: BTreeMap::new(), echoes: None, received };
-    println!("attached");
-    front_end.obey(&commands());
-    let FrontEnd { queues, pool, .. } = front_end;
-    drop(queues);
-    port.stop().expect("all queues are home").close();
-    assert_eq!(pool.in_use(), 0, "mbufs leaked");
+    let commands = commands();
+    loop {
+        println!("attaching");
+        let port = Device::new(device).attach(&eal).expect("the switch's side is there");
+        let config = PortConfig { rx_queues: queues, tx_queues: queues, ..PortConfig::default() };
+        let mut port = port.start(&config, std::slice::from_ref(&pool)).unwrap();
+        let mut front_end = FrontEnd {
+            queues: port.take_queues().unwrap(),
+            pool: pool.clone(),
+            streams: BTreeMap::new(),
+            echoes: None,
+            received: vec![0; usize::from(queues)],
+        };
+        println!("attached");
+        let ended = front_end.obey(&commands);
+        drop(front_end);
+        port.stop().expect("all queues are home").close();
+        assert_eq!(pool.in_use(), 0, "mbufs leaked");
+        if ended == Ended::Process {
+            return;
+        }
+        println!("left");
+        if commands.recv().as_deref() != Ok("join") {
+            return;
+        }
+    }
+}
+
+/// What a front end was told to end.
+#[derive(PartialEq)]
+enum Ended {
+    /// Its device; there may be another.
+    Device,
+    /// Everything.
+    Process,
 }
 
 /// The lines of the standard input. The channel ends with it.
@@ -122,7 +144,7 @@ fn commands() -> Receiver<String> {
 }
 
 impl FrontEnd {
-    fn obey(&mut self, commands: &Receiver<String>) {
+    fn obey(&mut self, commands: &Receiver<String>) -> Ended {
         loop {
             if !self.receive() {
                 std::thread::sleep(Duration::from_micros(100));
@@ -130,12 +152,13 @@ impl FrontEnd {
             match commands.try_recv() {
                 Ok(line) if line == "rest" => {
                     println!("resting");
-                    let Ok(line) = commands.recv() else { return };
+                    let Ok(line) = commands.recv() else { return Ended::Process };
                     self.command(&line.split(' ').collect::<Vec<_>>());
                 }
+                Ok(line) if line == "leave" => return Ended::Device,
                 Ok(line) => self.command(&line.split(' ').collect::<Vec<_>>()),
                 Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Disconnected) => return Ended::Process,
             }
         }
     }

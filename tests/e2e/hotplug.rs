@@ -11,7 +11,10 @@ use crate::harness::{Switch, Vm, wait};
 use crate::vhost::{config, introduce, reach, socket};
 
 /// How often a port comes and goes in the short run; `POLLUX_CYCLES` asks for more.
-const CYCLES: u32 = 6;
+const CYCLES: u32 = 8;
+
+/// Ports that come and go side by side, so that their seconds of waiting for each other pass together.
+const COMERS: u8 = 4;
 
 fn cycles() -> u32 {
     std::env::var("POLLUX_CYCLES").ok().and_then(|cycles| cycles.parse().ok()).unwrap_or(CYCLES)
@@ -39,7 +42,7 @@ fn attach(switch: &Switch, folder: &Path, number: u8) {
     assert_eq!(answer["changes"]["attached"], json!([format!("vm{number}")]));
 }
 
-/// Two VMs talk while a third comes, is heard and goes, again and again.
+/// Two VMs talk while others come, are heard and go, again and again.
 #[test]
 fn ports_come_and_go_while_others_lose_nothing() {
     let folder = TempDir::new().unwrap();
@@ -47,21 +50,33 @@ fn ports_come_and_go_while_others_lose_nothing() {
     let mut one = Vm::connect(&socket(folder.path(), 1), 1);
     let mut two = Vm::connect(&socket(folder.path(), 2), 2);
     introduce(&mut [&mut one, &mut two]);
-    let cycle = || {
-        attach(&switch, folder.path(), 3);
-        let mut third = Vm::connect(&socket(folder.path(), 3), 3);
-        wait("the third VM to be heard", || {
-            third.send(crate::harness::frame::BROADCAST, "-", 0, 1);
-            let vm = &switch.ask("show vhost vm3")["vms"][0];
-            (vm["network"]["mac_address"] == "02:00:00:00:09:03").then_some(())
-        });
-        third.shut_down();
-        let answer = switch.ask("port detach vm3");
-        assert_eq!(answer["changes"]["detached"], json!(["vm3"]));
-        assert!(!socket(folder.path(), 3).exists());
+    let mut comers: Vec<_> = (3..3 + COMERS)
+        .map(|number| {
+            attach(&switch, folder.path(), number);
+            Vm::connect(&socket(folder.path(), number), number)
+        })
+        .collect();
+    let go = |comers: &mut [Vm]| {
+        for (number, comer) in (3..).zip(comers) {
+            wait("a VM that comes to be heard", || {
+                comer.send(crate::harness::frame::BROADCAST, "-", 0, 1);
+                let vm = &switch.ask(&format!("show vhost vm{number}"))["vms"][0];
+                (vm["network"]["mac_address"] == crate::front_end::format_mac(&comer.mac)).then_some(())
+            });
+            comer.leave();
+            let answer = switch.ask(&format!("port detach vm{number}"));
+            assert_eq!(answer["changes"]["detached"], json!([format!("vm{number}")]));
+            assert!(!socket(folder.path(), number).exists());
+        }
+    };
+    let come = |comers: &mut [Vm]| {
+        for (number, comer) in (3..).zip(comers) {
+            attach(&switch, folder.path(), number);
+            comer.join();
+        }
     };
     // The first leaves what DPDK keeps for those to come; a console's thread ends a moment after it.
-    cycle();
+    go(&mut comers);
     let at_rest = std::iter::repeat_with(|| held(&switch)).take(50).min().unwrap();
     let memory_at_rest = memory(&switch);
 
@@ -75,8 +90,9 @@ fn ports_come_and_go_while_others_lose_nothing() {
             }
             sent
         });
-        for _ in 0..cycles() {
-            cycle();
+        for _ in 0..cycles().div_ceil(COMERS.into()) {
+            come(&mut comers);
+            go(&mut comers);
         }
         stop.store(true, Ordering::Relaxed);
         talk.join().unwrap()
@@ -93,7 +109,8 @@ fn ports_come_and_go_while_others_lose_nothing() {
             closing.port(port).drops.keys().filter(|reason| *reason != "no_destination").collect();
         assert!(lost.is_empty(), "{lost:?}\n{}", closing.stdout);
     }
-    println!("{} cycles, {sent} frames between the others, none lost, all mbufs home", cycles());
+    let cycles = cycles().next_multiple_of(COMERS.into());
+    println!("{cycles} cycles, {sent} frames between the others, none lost, all mbufs home");
     println!("fds and threads: {at_rest:?} before, {after:?} after");
     println!("KiB in ordinary and huge pages: {memory_at_rest:?} before, {memory_after:?} after");
 }

@@ -1,11 +1,12 @@
 //! Two workers on ports of two queues: flows keep their order.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use tempfile::TempDir;
 
 use crate::harness::{Switch, Vm, frame, pcap, wait};
-use crate::vhost::introduce;
+use crate::vhost::{introduce, socket};
 
 const FLOWS: u8 = 8;
 
@@ -66,23 +67,26 @@ fn flows_through_two_workers_keep_their_order() {
     }
 }
 
+/// Two VMs, with so many pairs of queues.
+fn config(folder: &Path, cores: &str, queues: [u16; 2]) -> String {
+    let ports = (1..).zip(queues).map(|(number, queues)| {
+        let socket = socket(folder, number);
+        format!(
+            "[ports.vm{number}]\nvhost_user = {{ socket = \"{}\", role = \"server\", queues = {queues} }}\n",
+            socket.display(),
+        )
+    });
+    format!("[switch]\ncores = {cores}\nhugepages = false\n") + &ports.collect::<String>()
+}
+
 /// A VM has two queues too, or one: both workers then share it.
 #[test]
 fn workers_share_a_vms_queues() {
     const FRAMES: u32 = 5_000;
     let folder = TempDir::new().unwrap();
-    let socket = |number: u8| folder.path().join(format!("{number}.sock"));
-    let mut config = "[switch]\ncores = [0, 1]\nhugepages = false\n".to_owned();
-    for (number, queues) in [(1, 2), (2, 1)] {
-        let socket = socket(number);
-        config += &format!(
-            "[ports.vm{number}]\nvhost_user = {{ socket = \"{}\", role = \"server\", queues = {queues} }}\n",
-            socket.display(),
-        );
-    }
-    let switch = Switch::start(&config);
-    let mut many = Vm::connect_with_queues(&socket(1), 1, 2);
-    let mut one = Vm::connect(&socket(2), 2);
+    let switch = Switch::start(&config(folder.path(), "[0, 1]", [2, 1]));
+    let mut many = Vm::connect_with_queues(&socket(folder.path(), 1), 1, 2);
+    let mut one = Vm::connect(&socket(folder.path(), 2), 2);
     let to = one.mac;
     // One flow on each queue, and a stranger who finds out when its worker has taken note of all links.
     let flows = [(0, [2, 0, 0, 0, 8, 1]), (1, [2, 0, 0, 0, 8, 2])];
@@ -120,18 +124,9 @@ fn one_worker_uses_all_of_a_vms_queues() {
     const FRAMES: u32 = 200;
     const SOURCES: u8 = 32;
     let folder = TempDir::new().unwrap();
-    let socket = |number: u8| folder.path().join(format!("{number}.sock"));
-    let mut config = "[switch]\ncores = [0]\nhugepages = false\n".to_owned();
-    for (number, queues) in [(1, 1), (2, 4)] {
-        let socket = socket(number);
-        config += &format!(
-            "[ports.vm{number}]\nvhost_user = {{ socket = \"{}\", role = \"server\", queues = {queues} }}\n",
-            socket.display(),
-        );
-    }
-    let switch = Switch::start(&config);
-    let mut one = Vm::connect(&socket(1), 1);
-    let mut many = Vm::connect_with_queues(&socket(2), 2, 4);
+    let switch = Switch::start(&config(folder.path(), "[0]", [1, 4]));
+    let mut one = Vm::connect(&socket(folder.path(), 1), 1);
+    let mut many = Vm::connect_with_queues(&socket(folder.path(), 2), 2, 4);
     let to = many.mac;
     introduce(&mut [&mut one, &mut many]);
     let sources: Vec<_> = (0..SOURCES).map(|flow| [2, 0, 0, 0, 0x30, flow]).collect();

@@ -131,6 +131,20 @@ impl Vm {
         self.answer(before, |line| (line == format!("sent {count}")).then_some(()));
     }
 
+    /// Has it take its device away. What it has received is forgotten.
+    pub fn leave(&mut self) {
+        let before = self.lines.count();
+        self.say("leave");
+        self.answer(before, |line| (line == "left").then_some(()));
+    }
+
+    /// Has it make its device anew, after it left.
+    pub fn join(&mut self) {
+        let before = self.lines.count();
+        self.say("join");
+        self.answer(before, |line| (line == "attached").then_some(()));
+    }
+
     /// Has it leave its queues alone until it is told something else.
     pub fn rest(&mut self) {
         let before = self.lines.count();
