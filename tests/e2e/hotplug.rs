@@ -7,14 +7,14 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::harness::{Switch, Vm, wait};
+use crate::harness::{Switch, Virtio, Vm, wait};
 use crate::vhost::{config, introduce, reach, socket};
 
 /// How often a port comes and goes in the short run; `POLLUX_CYCLES` asks for more.
 const CYCLES: u32 = 8;
 
 /// Ports that come and go side by side, so that their seconds of waiting for each other pass together.
-const COMERS: u8 = 4;
+const COMERS: u8 = 8;
 
 fn cycles() -> u32 {
     std::env::var("POLLUX_CYCLES").ok().and_then(|cycles| cycles.parse().ok()).unwrap_or(CYCLES)
@@ -50,12 +50,10 @@ fn ports_come_and_go_while_others_lose_nothing() {
     let mut one = Vm::connect(&socket(folder.path(), 1), 1);
     let mut two = Vm::connect(&socket(folder.path(), 2), 2);
     introduce(&mut [&mut one, &mut two]);
-    let mut comers: Vec<_> = (3..3 + COMERS)
-        .map(|number| {
-            attach(&switch, folder.path(), number);
-            Vm::connect(&socket(folder.path(), number), number)
-        })
-        .collect();
+    (3..3 + COMERS).for_each(|number| attach(&switch, folder.path(), number));
+    let launch = |number| Vm::launch(&socket(folder.path(), number), number, &Virtio::default());
+    let launched: Vec<_> = (3..3 + COMERS).map(launch).collect();
+    let mut comers: Vec<_> = launched.into_iter().map(Vm::attached).collect();
     let go = |comers: &mut [Vm]| {
         for (number, comer) in (3..).zip(comers) {
             wait("a VM that comes to be heard", || {
@@ -70,10 +68,8 @@ fn ports_come_and_go_while_others_lose_nothing() {
         }
     };
     let come = |comers: &mut [Vm]| {
-        for (number, comer) in (3..).zip(comers) {
-            attach(&switch, folder.path(), number);
-            comer.join();
-        }
+        (3..3 + COMERS).for_each(|number| attach(&switch, folder.path(), number));
+        Vm::join(comers);
     };
     // The first leaves what DPDK keeps for those to come; a console's thread ends a moment after it.
     go(&mut comers);

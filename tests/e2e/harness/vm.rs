@@ -138,11 +138,12 @@ impl Vm {
         self.answer(before, |line| (line == "left").then_some(()));
     }
 
-    /// Has it make its device anew, after it left.
-    pub fn join(&mut self) {
-        let before = self.lines.count();
-        self.say("join");
-        self.answer(before, |line| (line == "attached").then_some(()));
+    /// Has VMs that left make their devices anew, all at once.
+    pub fn join(vms: &mut [Self]) {
+        let before: Vec<_> = vms.iter_mut().map(|vm| (vm.lines.count(), vm.say("join")).0).collect();
+        for (vm, before) in vms.iter_mut().zip(before) {
+            vm.answer(before, |line| (line == "attached").then_some(()));
+        }
     }
 
     /// Has it leave its queues alone until it is told something else.
