@@ -3,7 +3,8 @@
 //! A VM writes its ring on another CPU, so each line of it that the library reads is a miss of several
 //! hundred cycles, taken while the ring is locked. Whoever knows beforehand which ring comes next can
 //! have those lines fetched while it does other work. Only addresses are kept here, and nothing is read
-//! through them: the VM may be gone, and its memory with it, at any time.
+//! through them: the VM may be gone, and its memory with it, at any time. The VM also names the file by
+//! which it is told of used entries, and that must not be one that a worker waits for.
 
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
