@@ -1,40 +1,8 @@
-use std::fmt;
-
-use pollux_net::{Pcp, Trust};
+use pollux_net::{Pcp, TrafficClass, Trust};
 
 use crate::tree::{Key, Node, Table, alike, all};
 use crate::units::{self, Dimension};
 use crate::{Bytes, limits, port};
-
-/// A traffic class, 0 to 7; the higher, the more urgent.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct TrafficClass(u8);
-
-impl TrafficClass {
-    /// How many there are.
-    pub const COUNT: usize = 8;
-
-    /// The class, or `None` above 7.
-    pub const fn new(value: u8) -> Option<Self> {
-        if value < 8 { Some(Self(value)) } else { None }
-    }
-
-    /// 0 to 7.
-    pub const fn value(self) -> u8 {
-        self.0
-    }
-
-    /// Every class, the most urgent first.
-    pub fn descending() -> impl Iterator<Item = Self> {
-        (0..Self::COUNT as u8).rev().map(Self)
-    }
-}
-
-impl fmt::Display for TrafficClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// How ports that name it treat priorities.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,7 +134,7 @@ fn read_profile(name: &str, key: &Key<'_>, node: &Node<'_>) -> Option<QosProfile
         let classes = table.get("classes", classes);
         Some(QosProfile {
             name: name.to_owned(),
-            pcp_to_class: pcp_to_class.unwrap_or(DEFAULT_MAP.map(TrafficClass)),
+            pcp_to_class: pcp_to_class.unwrap_or(DEFAULT_MAP.map(TrafficClass::from_low_bits)),
             class_to_pcp: class_to_pcp.unwrap_or(DEFAULT_MAP.map(|pcp| Pcp::new(pcp).unwrap_or_default())),
             classes: classes.unwrap_or_default(),
             ingress_rate: table.get("ingress_rate", rate_limit),

@@ -114,7 +114,7 @@ impl PortTable {
         Self {
             admission,
             max_len: usize::from(mtu) + MTU_OVERHEAD,
-            trusts_tag: vlan.trust == Trust::Pcp,
+            trusts_tag: vlan.trust != Trust::Port,
             default_priority: Tci::priority_tag(pollux_net::Priority::of(vlan.default_pcp)).bits(),
             priority_tags: vlan.priority_tags,
             plain_untagged: vlan.priority_tags == PriorityTags::Never && customer_vids.is_none(),

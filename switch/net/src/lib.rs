@@ -6,9 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod checksum;
+mod class;
+mod coding;
+mod dscp;
 mod flow;
+mod flow_key;
 mod frame;
 mod mac;
+mod meter;
 mod mode;
 mod offload;
 mod port;
@@ -17,9 +22,14 @@ mod transport;
 mod vlan;
 
 pub use checksum::Checksum;
+pub use class::{Colour, TrafficClass};
+pub use coding::PcpCoding;
+pub use dscp::{Dscp, ParseDscpError};
 pub use flow::flow_hash;
+pub use flow_key::{FlowKey, FlowMatch, FlowRules, MacMatch, dscp, mapped, set_dscp};
 pub use frame::{ETHERNET_HEADER_LEN, Frame, MAX_MTU, MTU_OVERHEAD};
 pub use mac::{Mac, ParseMacError};
+pub use meter::{Meter, MeterAlgorithm, MeterSpec, RateUnit, WIRE_OVERHEAD};
 pub use mode::{PortVlan, PriorityTags, Trust, VlanMode};
 pub use offload::{Offloads, Pending};
 pub use port::{MAX_PORTS, MAX_WORKERS, PortId, PortSet, QueueId, WorkerId};

@@ -56,6 +56,8 @@ pub enum PriorityTags {
 pub enum Trust {
     /// From its outer tag; the port's default without one.
     Pcp,
+    /// From the DSCP of the IP packet that it carries; as `Pcp` without one.
+    Dscp,
     /// Always the port's default.
     Port,
 }

@@ -24,7 +24,7 @@ pub(crate) fn admit(port: &ModelPort, frame: &[u8]) -> Result<Admitted, Reason> 
         return Err(Reason::ReservedVid);
     }
     let (pcp, dei) = match (port.vlan.trust, tag) {
-        (Trust::Pcp, Some(tag)) => (tag.pcp, tag.dei),
+        (Trust::Pcp | Trust::Dscp, Some(tag)) => (tag.pcp, tag.dei),
         _ => (port.vlan.default_pcp.value(), false),
     };
     if let VlanMode::Dot1qTunnel { vid, tpid, .. } = port.vlan.mode {
