@@ -37,7 +37,10 @@ pub use fault::{Fault, Faults, Line, Lines, Notice, Place};
 pub use fdb::{FdbSettings, StaticEntry};
 pub use metrics::Metrics;
 pub use port::{Port, PortKind};
-pub use qos::{Classes, QosProfile, RateLimit};
+pub use qos::{
+    ClassSettings, Classes, Policer, PolicerAction, Probability, QosProfile, Remark, Rule, Shaper, Wred,
+    WredCurve,
+};
 pub use switch::Switch;
 pub use units::Bytes;
 pub use vhost::{VhostOffloads, VhostRole, VhostUser};

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use pollux_net::{MAX_MTU, MAX_WORKERS, MTU_OVERHEAD};
+use pollux_net::{MAX_MTU, MAX_WORKERS, MTU_OVERHEAD, TrafficClass, WIRE_OVERHEAD};
 
 use crate::Bytes;
 
@@ -57,6 +57,9 @@ pub const MAX_VDEV_NAME_LEN: usize = 63;
 /// Octets in a vdev's name and arguments.
 pub const MAX_VDEV_LEN: usize = 1024;
 
+/// Traffic classes of a profile.
+pub const TRAFFIC_CLASSES: RangeInclusive<usize> = 1..=TrafficClass::COUNT;
+
 /// Weights of classes served by DWRR.
 pub const DWRR_WEIGHT: RangeInclusive<u16> = 1..=1000;
 
@@ -69,13 +72,48 @@ pub const PACKET_RATE: RangeInclusive<u64> = 100..=1_000_000_000;
 /// Bursts of a rate in bits. A bucket smaller than a frame would stop that frame for ever.
 pub const BURST: RangeInclusive<Bytes> = Bytes::new(MAX_MTU as u64 + MTU_OVERHEAD as u64)..=Bytes::mib(1024);
 
+/// Bursts of a rate in bits that counts what frames take on a wire.
+pub const WIRE_BURST: RangeInclusive<Bytes> =
+    Bytes::new(BURST.start().get() + WIRE_OVERHEAD as u64)..=*BURST.end();
+
 /// Bursts of a rate in packets.
 pub const BURST_PACKETS: RangeInclusive<u64> = 1..=1_000_000;
+
+/// What a class's queue at a port can be bound to: from a few of the largest frames to all of a short
+/// stop at 100 Gbit/s.
+pub const CLASS_QUEUE: RangeInclusive<Bytes> = Bytes::kib(64)..=Bytes::mib(16);
+
+/// What a class's queue at a port is bound to when the file doesn't say.
+pub const DEFAULT_CLASS_QUEUE: Bytes = Bytes::kib(256);
+
+/// Average lengths of a queue between which WRED drops some frames.
+pub const WRED_LENGTH: RangeInclusive<Bytes> = Bytes::new(0)..=*CLASS_QUEUE.end();
+
+/// Weights of WRED's average.
+pub const WRED_WEIGHT: RangeInclusive<u8> = 0..=15;
+
+/// The weight of WRED's average when the file doesn't say.
+pub const DEFAULT_WRED_WEIGHT: u8 = 9;
+
+/// Rules of a profile.
+pub const MAX_RULES: usize = 1024;
+
+/// EtherTypes: what is below is a length (IEEE 802.3-2022 clause 3.2.6).
+pub const ETHERTYPE: RangeInclusive<u16> = 0x0600..=u16::MAX;
 
 const _: () = assert!(*CORES.end() >= MAX_WORKERS);
 const _: () =
     assert!(DEFAULT_FDB_CAPACITY >= *FDB_CAPACITY.start() && DEFAULT_FDB_CAPACITY <= *FDB_CAPACITY.end());
 const _: () = assert!(DEFAULT_RING >= *RING.start() && DEFAULT_RING <= *RING.end());
 const _: () = assert!(DEFAULT_MTU >= *MTU.start() && DEFAULT_MTU <= *MTU.end());
+// A bit rate is kept in octets, and none of them must be 0.
+const _: () = assert!(*BIT_RATE.start() >= 8);
+const _: () = assert!(BURST.start().get() <= CLASS_QUEUE.start().get());
+const _: () = assert!(
+    DEFAULT_CLASS_QUEUE.get() >= CLASS_QUEUE.start().get()
+        && DEFAULT_CLASS_QUEUE.get() <= CLASS_QUEUE.end().get()
+);
+const _: () =
+    assert!(DEFAULT_WRED_WEIGHT >= *WRED_WEIGHT.start() && DEFAULT_WRED_WEIGHT <= *WRED_WEIGHT.end());
 const _: () = assert!(MAX_VDEV_NAME_LEN < MAX_VDEV_LEN);
 const _: () = assert!(MAX_NAME_LEN + "net_vhost_".len() <= MAX_VDEV_NAME_LEN);

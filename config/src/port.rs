@@ -1,10 +1,11 @@
 use pollux_net::{MAX_PORTS, Pcp, PortVlan, Trust, VlanMode};
 
 use crate::device::{self, Device};
+use crate::limits;
 use crate::qos::{self, PortQos};
 use crate::tree::{Key, Node, Table};
 use crate::vhost::{self, VhostUser};
-use crate::{limits, vlan};
+use crate::vlan::{self, Vlan};
 
 /// A port of the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,10 +16,13 @@ pub struct Port {
     pub kind: PortKind,
     /// The MTU in octets, without the Ethernet header and tags.
     pub mtu: u16,
-    /// VLANs, and the part of `qos` that the data path applies: `trust` and `default_pcp`.
+    /// VLANs, and of `qos` what tells a frame's priority: `trust` and `default_pcp`.
     pub vlan: PortVlan,
     /// The name of one of [`Config::profiles`](crate::Config::profiles).
     pub profile: Option<String>,
+    /// What becomes of each priority that tags bring (IEEE 802.1Q-2022 clause 6.9.4). Changes none but
+    /// where the port trusts them.
+    pub pcp_regeneration: [Pcp; 8],
 }
 
 impl Port {
@@ -96,24 +100,26 @@ fn read(name: &str, node: &Node<'_>, profiles: &[String]) -> Option<Port> {
     node.table(|table| {
         let kind = kind(table);
         let mtu = table.get("mtu", |node| node.number(&limits::MTU));
-        let vlan = table.find("vlan").map(|node| vlan::read(&node));
-        let qos = table.get("qos", |node| qos::read_port(node, profiles)).unwrap_or_default();
-        let (mode, priority_tags) = match vlan {
-            Some(vlan) => vlan.map(|vlan| (vlan.mode, vlan.priority_tags))?,
-            None => (PortVlan::default().mode, PortVlan::default().priority_tags),
+        let vlan = match table.find("vlan") {
+            Some(node) => vlan::read(&node),
+            None => Some(Vlan::default()),
         };
-        let PortQos { profile, trust, default_pcp } = qos;
+        let default_trust = vlan.as_ref().map(|vlan| default_trust(&vlan.mode));
+        let qos = table.get("qos", |node| qos::read_port(node, profiles, default_trust));
+        let Vlan { mode, priority_tags } = vlan?;
+        let PortQos { profile, trust, default_pcp, pcp_regeneration } = qos.unwrap_or_default();
         Some(Port {
             name: name.to_owned(),
             kind: kind?,
             mtu: mtu.unwrap_or(limits::DEFAULT_MTU),
             vlan: PortVlan {
-                trust: trust.unwrap_or_else(|| default_trust(&mode)),
+                trust: trust.or(default_trust)?,
                 mode,
                 priority_tags,
                 default_pcp: default_pcp.unwrap_or(Pcp::ZERO),
             },
             profile,
+            pcp_regeneration: pcp_regeneration.unwrap_or_else(qos::unchanged),
         })
     })
 }

@@ -136,6 +136,15 @@ impl<'d> Node<'d> {
         self.value.get_ref().is_integer()
     }
 
+    pub(crate) fn is_table(&self) -> bool {
+        self.value.get_ref().is_table()
+    }
+
+    /// The value where a name of the user's is asked for.
+    pub(crate) fn as_key(&self) -> Key<'d> {
+        Key { reader: self.reader, span: self.value.span() }
+    }
+
     /// A string.
     pub(crate) fn text(&self, cure: &str) -> Option<&'d str> {
         self.as_str().or_else(|| self.refuse_type("string", cure))
@@ -161,6 +170,46 @@ impl<'d> Node<'d> {
             .and_then(|number| T::try_from(number).ok())
             .filter(|number| range.contains(number))
             .or_else(|| self.refuse(format!("`{}` is out of range", self.path), cure))
+    }
+
+    /// A number that may have a fraction.
+    pub(crate) fn fraction(&self, cure: &str) -> Option<f64> {
+        let value = self.value.get_ref();
+        let digits = value.as_float().map(|float| float.as_str());
+        let digits = digits.or_else(|| value.as_integer().map(|integer| integer.as_str()));
+        digits.and_then(|digits| digits.parse().ok()).or_else(|| self.refuse_type("number", cure))
+    }
+
+    /// A number, or the first and the last of some as in "10-20", within a range. `noun` is what they
+    /// are, `example` how the file would have them.
+    pub(crate) fn range(
+        &self,
+        range: &RangeInclusive<u16>,
+        noun: &str,
+        example: &str,
+    ) -> Option<RangeInclusive<u16>> {
+        if self.is_integer() {
+            return self.number(range).map(|number| number..=number);
+        }
+        let cure = format!("write a number, or a range as in \"{example}\"");
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+            // Numbers too large for their type are out of range like any other.
+            digits.then(|| text.parse().unwrap_or(u32::MAX))
+        };
+        let Some((first, last)) = ends(self.text(&cure)?, number) else {
+            return self.refuse(format!("`{}` is no range of {noun}", self.path), cure);
+        };
+        let inside = |end: u32| u16::try_from(end).ok().filter(|end| range.contains(end));
+        let (Some(first), Some(last)) = (inside(first), inside(last)) else {
+            let what = format!("`{}` is out of range", self.path);
+            return self.refuse(what, format!("write numbers from {} to {}", range.start(), range.end()));
+        };
+        if first > last {
+            let what = format!("`{}` runs backwards", self.path);
+            return self.refuse(what, format!("write \"{last}-{first}\""));
+        }
+        Some(first..=last)
     }
 
     /// One of some words.
@@ -376,6 +425,12 @@ impl<'d> Table<'d> {
 pub(crate) fn all<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
     let items: Vec<_> = items.collect();
     items.into_iter().collect()
+}
+
+/// The first and the last of a range as in `10-20`. What is no range is both.
+pub(crate) fn ends<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Option<(T, T)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    read(first).zip(read(last))
 }
 
 /// The candidate that `word` is probably a slip of.

@@ -17,6 +17,11 @@ impl Bytes {
         Self(octets)
     }
 
+    /// So many times 2^10 octets.
+    pub const fn kib(count: u64) -> Self {
+        Self(count << 10)
+    }
+
     /// So many times 2^20 octets.
     pub const fn mib(count: u64) -> Self {
         Self(count << 20)

@@ -1,6 +1,6 @@
 use std::ops::RangeInclusive;
 
-use pollux_net::{PriorityTags, Tpid, Vid, VidSet, VlanMode};
+use pollux_net::{PortVlan, PriorityTags, Tpid, Vid, VidSet, VlanMode};
 
 use crate::tree::{Node, Table};
 
@@ -8,6 +8,13 @@ use crate::tree::{Node, Table};
 pub(crate) struct Vlan {
     pub(crate) mode: VlanMode,
     pub(crate) priority_tags: PriorityTags,
+}
+
+impl Default for Vlan {
+    fn default() -> Self {
+        let PortVlan { mode, priority_tags, .. } = PortVlan::default();
+        Self { mode, priority_tags }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -132,35 +139,9 @@ fn ethertype(node: &Node<'_>) -> Option<Tpid> {
 
 fn vids(node: &Node<'_>, range: RangeInclusive<u16>) -> Option<VidSet> {
     let cure = "write a list of numbers and ranges, as in [10, \"100-199\"]";
-    let ranges = node.list(cure, |item| vid_range(item, &range))?;
+    let ranges = node.list(cure, |item| item.range(&range, "VLANs", "100-199"))?;
     if ranges.is_empty() {
         return node.refuse(format!("`{}` is empty", node.path()), "list a VLAN, or leave the key out");
     }
     Some(ranges.into_iter().flatten().collect())
-}
-
-fn vid_range(node: &Node<'_>, range: &RangeInclusive<u16>) -> Option<RangeInclusive<u16>> {
-    if node.is_integer() {
-        return node.number(range).map(|vid| vid..=vid);
-    }
-    let cure = "write a number, or a range as in \"100-199\"";
-    let text = node.text(cure)?;
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let number = |text: &str| {
-        let digits = !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
-        // Numbers too large for their type are out of range like any other.
-        digits.then(|| text.parse().unwrap_or(u16::MAX))
-    };
-    let (Some(first), Some(last)) = (number(first), number(last)) else {
-        return node.refuse(format!("`{}` is no range of VLANs", node.path()), cure);
-    };
-    if !range.contains(&first) || !range.contains(&last) {
-        let what = format!("`{}` is out of range", node.path());
-        return node.refuse(what, format!("write numbers from {} to {}", range.start(), range.end()));
-    }
-    if first > last {
-        let what = format!("`{}` runs backwards", node.path());
-        return node.refuse(what, format!("write \"{last}-{first}\""));
-    }
-    Some(first..=last)
 }

@@ -68,7 +68,7 @@ fn a_fault_has_its_parts() {
     assert_eq!(place.text(), "1");
     assert_eq!(place.span(), 77..78);
     assert_eq!(fault.what(), "`ports.lab.qos.trust` is an integer, not a string");
-    assert_eq!(fault.cure(), "write \"pcp\" or \"port\"");
+    assert_eq!(fault.cure(), "write \"pcp\", \"dscp\" or \"port\"");
 }
 
 #[test]

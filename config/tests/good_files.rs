@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pollux_config::{
-    Bytes, Config, Device, DeviceSpec, PortKind, RateLimit, StaticEntry, Switch, VhostOffloads, VhostRole,
-    VhostUser, limits, parse,
+    Bytes, Config, Device, DeviceSpec, Policer, PolicerAction, PortKind, Shaper, StaticEntry, Switch,
+    VhostOffloads, VhostRole, VhostUser, limits, parse,
 };
-use pollux_net::{Pcp, PortId, PortVlan, PriorityTags, Tpid, Trust, Vid, VidSet, VlanMode};
+use pollux_net::{
+    MeterAlgorithm, MeterSpec, Pcp, PortId, PortVlan, PriorityTags, RateUnit, Tpid, Trust, Vid, VidSet,
+    VlanMode,
+};
 
 /// The file that the project promises to load as it stands.
 const PRODUCT: &str = include_str!("product.toml");
@@ -22,6 +25,12 @@ fn vid(number: u16) -> Vid {
 
 fn all_vids() -> VidSet {
     (1..=4094).collect()
+}
+
+/// One that drops red and leaves the rest as it is.
+fn plain_policer(algorithm: MeterAlgorithm, unit: RateUnit) -> Policer {
+    let actions = [PolicerAction::Pass, PolicerAction::Pass, PolicerAction::Drop];
+    Policer { meter: MeterSpec { algorithm, unit, colour_aware: false }, actions }
 }
 
 fn device(config: &Config, index: usize) -> &Device {
@@ -85,15 +94,17 @@ fn the_promised_file_loads() {
 
     let profile = config.profile_of(&config.ports[1]).unwrap();
     assert_eq!(profile.name, "vm");
-    let class_numbers = profile.pcp_to_class.map(|class| class.value());
+    let class_numbers = profile.priority_to_class.map(|class| class.value());
     assert_eq!(class_numbers, [1, 0, 2, 3, 4, 5, 6, 7]);
-    assert_eq!(profile.class_to_pcp.map(Pcp::value), [1, 0, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(profile.class_to_priority.map(Pcp::value), [1, 0, 2, 3, 4, 5, 6, 7]);
     let strict: Vec<_> = profile.classes.strict.iter().map(|class| class.value()).collect();
     let dwrr: Vec<_> = profile.classes.dwrr.iter().map(|(class, weight)| (class.value(), *weight)).collect();
     assert_eq!(strict, [7, 6]);
     assert_eq!(dwrr, [(5, 8), (4, 4), (3, 4), (2, 2), (1, 1), (0, 1)]);
-    let ingress = RateLimit::Bits { bits_per_second: 2_000_000_000, burst: Bytes::mib(1) };
-    assert_eq!(profile.ingress_rate, Some(ingress));
+    let ingress = MeterAlgorithm::SrTcm { cir: 250_000_000, cbs: 1 << 20, ebs: 0 };
+    assert_eq!(profile.ingress_rate, Some(plain_policer(ingress, RateUnit::Octets)));
+    let egress = Shaper { octets_per_second: 625_000_000, burst: Bytes::mib(1), unit: RateUnit::Octets };
+    assert_eq!(profile.egress_rate, Some(egress));
     assert_eq!(config.metrics.unwrap().listen, "127.0.0.1:9475".parse().unwrap());
 }
 
@@ -220,9 +231,10 @@ fn every_mode_and_quantity_loads() {
     let PortKind::VhostUser(vhost) = &config.ports[2].kind else { panic!("the tunnel is a VM's") };
     assert_eq!(vhost.socket, PathBuf::from("/run/pollux/t.sock"));
     assert_eq!(vhost.guest_agent, Some(PathBuf::from("/run/pollux/t.agent.sock")));
-    let packets = RateLimit::Packets { packets_per_second: 500_000, burst_packets: 5_000 };
-    assert_eq!(config.profiles[0].ingress_rate, Some(packets));
-    let bits = RateLimit::Bits { bits_per_second: 1_000_000_000, burst: Bytes::new(1_250_000) };
+    let packets = MeterAlgorithm::SrTcm { cir: 500_000, cbs: 5_000, ebs: 0 };
+    assert_eq!(config.profiles[0].ingress_rate, Some(plain_policer(packets, RateUnit::Frames)));
+    let burst = Bytes::new(1_250_000);
+    let bits = Shaper { octets_per_second: 125_000_000, burst, unit: RateUnit::Octets };
     assert_eq!(config.profiles[0].egress_rate, Some(bits));
     let strict: Vec<_> = config.profiles[1].classes.strict.iter().map(|class| class.value()).collect();
     assert_eq!(strict, [7, 6, 5, 4, 3, 2, 1, 0]);
