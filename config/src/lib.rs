@@ -19,6 +19,7 @@ mod config;
 mod device;
 mod fault;
 mod fdb;
+mod flow_control;
 pub mod limits;
 mod metrics;
 mod port;
@@ -35,6 +36,7 @@ pub use config::Config;
 pub use device::{Device, DeviceSpec, PciAddress};
 pub use fault::{Fault, Faults, Line, Lines, Notice, Place};
 pub use fdb::{FdbSettings, StaticEntry};
+pub use flow_control::{FlowControl, PauseThresholds, PriorityFlowControl};
 pub use metrics::Metrics;
 pub use port::{Port, PortKind};
 pub use qos::{

@@ -57,6 +57,14 @@ pub const MAX_VDEV_NAME_LEN: usize = 63;
 /// Octets in a vdev's name and arguments.
 pub const MAX_VDEV_LEN: usize = 1024;
 
+/// The fill of a device's packet buffer at which it pauses its partner, or lets it go on. Only the
+/// device knows its size and unit.
+pub const PAUSE_FILL: RangeInclusive<u32> = 1..=u32::MAX;
+
+/// For how long a partner is paused, in the time of 512 bits (IEEE 802.3-2022 annex 31B.2); 0 would
+/// let it go on.
+pub const PAUSE_TIME: RangeInclusive<u16> = 1..=u16::MAX;
+
 /// Traffic classes of a profile.
 pub const TRAFFIC_CLASSES: RangeInclusive<usize> = 1..=TrafficClass::COUNT;
 

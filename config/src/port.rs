@@ -1,6 +1,7 @@
 use pollux_net::{MAX_PORTS, Pcp, PortVlan, Trust, VlanMode};
 
 use crate::device::{self, Device};
+use crate::flow_control::{self, FlowControl, PriorityFlowControl};
 use crate::limits;
 use crate::qos::{self, PortQos};
 use crate::tree::{Key, Node, Table};
@@ -23,6 +24,10 @@ pub struct Port {
     /// What becomes of each priority that tags bring (IEEE 802.1Q-2022 clause 6.9.4). Changes none but
     /// where the port trusts them.
     pub pcp_regeneration: [Pcp; 8],
+    /// Pause frames; of a device only. `None`: as the device does.
+    pub flow_control: Option<FlowControl>,
+    /// Pause frames by priority; of a device only, and never beside `flow_control`.
+    pub priority_flow_control: Option<PriorityFlowControl>,
 }
 
 impl Port {
@@ -106,6 +111,12 @@ fn read(name: &str, node: &Node<'_>, profiles: &[String]) -> Option<Port> {
         };
         let default_trust = vlan.as_ref().map(|vlan| default_trust(&vlan.mode));
         let qos = table.get("qos", |node| qos::read_port(node, profiles, default_trust));
+        let flow_control = table.get("flow_control", flow_control::read);
+        let priority_flow_control = table.get("priority_flow_control", flow_control::read_by_priority);
+        if table.find("flow_control").is_some() {
+            let cure = "keep one: a link is paused as a whole or by priority";
+            table.refuse_keys(&["priority_flow_control"], "stands beside `flow_control`", cure);
+        }
         let Vlan { mode, priority_tags } = vlan?;
         let PortQos { profile, trust, default_pcp, pcp_regeneration } = qos.unwrap_or_default();
         Some(Port {
@@ -120,6 +131,8 @@ fn read(name: &str, node: &Node<'_>, profiles: &[String]) -> Option<Port> {
             },
             profile,
             pcp_regeneration: pcp_regeneration.unwrap_or_else(qos::unchanged),
+            flow_control,
+            priority_flow_control,
         })
     })
 }
@@ -140,6 +153,8 @@ fn kind(table: &Table<'_>) -> Option<PortKind> {
         (false, true) => {
             let what = "has no meaning on a vhost-user port, whose rings and queues are the VM's";
             table.refuse_keys(&device::KEYS, what, "remove it; queue pairs are `vhost_user.queues`");
+            let what = "has no meaning on a vhost-user port: a VM sends and takes no pause frames";
+            table.refuse_keys(&flow_control::KEYS, what, "remove it");
             vhost_user.map(PortKind::VhostUser)
         }
         (true, true) => {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pollux_config::{
-    Bytes, Config, Device, DeviceSpec, Policer, PolicerAction, PortKind, Shaper, StaticEntry, Switch,
-    VhostOffloads, VhostRole, VhostUser, limits, parse,
+    Bytes, Config, Device, DeviceSpec, FlowControl, PauseThresholds, Policer, PolicerAction, PortKind,
+    PriorityFlowControl, Shaper, StaticEntry, Switch, VhostOffloads, VhostRole, VhostUser, limits, parse,
 };
 use pollux_net::{
     MeterAlgorithm, MeterSpec, Pcp, PortId, PortVlan, PriorityTags, RateUnit, Tpid, Trust, Vid, VidSet,
@@ -252,4 +252,49 @@ fn offloads_are_what_is_listed() {
     assert_eq!(offloads("[]"), (false, false));
     assert_eq!(offloads("[\"checksum\"]"), (true, false));
     assert_eq!(offloads("[\"tso\", \"checksum\"]"), (true, true));
+}
+
+#[test]
+fn pause_frames_are_what_is_given() {
+    let config = load(
+        r#"
+        [ports.whole]
+        device = "net_null0"
+        flow_control = { rx = true, tx = true, high_water = 60000, low_water = 30000, pause_time = 65535, send_xon = true, autoneg = false }
+
+        [ports.off]
+        device = "net_null1"
+        flow_control = { rx = false, tx = false }
+
+        [ports.lossless]
+        device = "net_null2"
+        priority_flow_control = { priorities = [4, 3], rx = false, pause_time = 1 }
+
+        [ports.none]
+        device = "net_null3"
+        "#,
+    );
+    let whole = FlowControl {
+        rx: true,
+        tx: true,
+        thresholds: PauseThresholds {
+            high_water: Some(60_000),
+            low_water: Some(30_000),
+            pause_time: Some(65_535),
+        },
+        send_xon: Some(true),
+        autoneg: Some(false),
+    };
+    let unsaid = PauseThresholds::default();
+    let off = FlowControl { rx: false, tx: false, thresholds: unsaid, send_xon: None, autoneg: None };
+    let flow_control: Vec<_> = config.ports.iter().map(|port| port.flow_control).collect();
+    assert_eq!(flow_control, [Some(whole), Some(off), None, None]);
+    let lossless = PriorityFlowControl {
+        priorities: [4, 3].map(|pcp| Pcp::new(pcp).unwrap()).to_vec(),
+        rx: false,
+        tx: true,
+        thresholds: PauseThresholds { pause_time: Some(1), ..unsaid },
+    };
+    assert_eq!(config.ports[2].priority_flow_control, Some(lossless));
+    assert_eq!(config.ports[0].priority_flow_control, None);
 }
