@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use pollux_net::PortId;
 
 use crate::fault::{Notice, Place};
@@ -57,20 +55,6 @@ impl Config {
 
     /// What the file asks for that this version doesn't do yet, in the file's order.
     pub fn notices(&self) -> Vec<Notice> {
-        let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for port in &self.ports {
-            if let Some(profile) = &port.profile {
-                users.entry(profile).or_default().push(&port.name);
-            }
-        }
-        let profiles = users.iter().map(|(profile, ports)| {
-            let ports = ports.join(", ");
-            Notice::at(
-                &self.locate(&format!("qos.profiles.{profile}")),
-                format!("this QoS profile is not applied yet to {ports}: its maps, classes and rates"),
-                "`trust` and `default_pcp` of the ports are applied",
-            )
-        });
         let metrics = self.metrics.map(|metrics| {
             Notice::at(
                 &self.locate("metrics.listen"),
@@ -78,9 +62,7 @@ impl Config {
                 "read them with `show` in the console",
             )
         });
-        let mut notices: Vec<_> = profiles.chain(metrics).collect();
-        notices.sort_by_key(|notice| notice.place().span().start);
-        notices
+        metrics.into_iter().collect()
     }
 }
 

@@ -113,12 +113,8 @@ fn what_is_not_done_yet_is_said() {
     let lines: Vec<_> = load(PRODUCT).notices().iter().map(|notice| notice.line().to_string()).collect();
     assert_eq!(
         lines,
-        [
-            "pollux.toml:30:1: note: this QoS profile is not applied yet to vm1: its maps, classes and rates: \
-             `[qos.profiles.vm]`; `trust` and `default_pcp` of the ports are applied",
-            "pollux.toml:38:10: note: metrics are not served yet: nothing listens on 127.0.0.1:9475: \
-             `\"127.0.0.1:9475\"`; read them with `show` in the console",
-        ]
+        ["pollux.toml:38:10: note: metrics are not served yet: nothing listens on 127.0.0.1:9475: \
+             `\"127.0.0.1:9475\"`; read them with `show` in the console",]
     );
 }
 
