@@ -16,8 +16,9 @@ pub struct Changes {
     pub detached: Vec<String>,
     /// Ports over another device or socket, or with other queues or rings: taken away and made anew.
     pub replaced: Vec<String>,
-    /// Ports whose device stays: only what is looked up changes, be it in the data path (VLANs, trust,
-    /// default PCP, and on a vhost-user port the MTU) or when somebody asks (its guest agent's socket).
+    /// Ports whose device stays: what changes is looked up in the data path (VLANs, what `qos` says, the
+    /// QoS profile or what is in it, and on a vhost-user port the MTU) or when somebody asks (its guest
+    /// agent's socket), or is set in a device that runs (flow control).
     pub retuned: Vec<String>,
     /// Whether addresses age in another time.
     pub ageing: bool,
@@ -48,7 +49,9 @@ impl Changes {
             let list = match find(old, &port.name) {
                 None => &mut changes.attached,
                 Some(before) if needs_new_device(&before, port) => &mut changes.replaced,
-                Some(before) if before != *port => &mut changes.retuned,
+                Some(before) if before != *port || old.profile_of(&before) != new.profile_of(port) => {
+                    &mut changes.retuned
+                }
                 Some(_) => continue,
             };
             list.push(port.name.clone());
@@ -186,6 +189,30 @@ mod tests {
         }
         let moved = with.replace("/run/b.sock", "/run/d.sock");
         assert_eq!(Changes::between(&parse(OLD), &parse(&moved)).unwrap().replaced, ["b"]);
+    }
+
+    #[test]
+    fn a_port_is_retuned_by_what_its_profile_says() {
+        let with = |profile: &str| {
+            let ports = OLD.replacen("\"net_null0\"", "\"net_null0\"\nqos.profile = \"gold\"", 1);
+            format!("{ports}[qos.profiles.gold]\n{profile}[qos.profiles.other]\n")
+        };
+        let retuned = |old: &str, new: &str| Changes::between(&parse(old), &parse(new)).unwrap().retuned;
+        let plain = with("");
+        assert_eq!(retuned(&plain, &with("traffic_classes = 4\n")), ["a"]);
+        let rule = "rules = [{ name = \"r\", match = { vid = 1 }, class = 0 }]\n";
+        assert_eq!(retuned(&plain, &with(rule)), ["a"]);
+        assert_eq!(retuned(&plain, &plain.replace("profile = \"gold\"", "profile = \"other\"")), ["a"]);
+        // What the profile has anyway changes nothing, nor does one that no port names.
+        assert!(retuned(&plain, &with("traffic_classes = 8\n")).is_empty());
+        assert!(retuned(&plain, &format!("{plain}traffic_classes = 4\n")).is_empty());
+    }
+
+    #[test]
+    fn pause_frames_are_set_in_a_device_that_runs() {
+        let paused =
+            changes(|old| old.replace("\"net_null0\"", "\"net_null0\"\nflow_control = { tx = false }"));
+        assert_eq!(paused, Changes { retuned: vec!["a".to_owned()], ..Changes::default() });
     }
 
     #[test]
