@@ -5,6 +5,7 @@ use pollux_net::{PriorityTags, Tpid, Vid, VlanMode};
 use proptest::prelude::*;
 
 const PRODUCT: &str = include_str!("product.toml");
+const QOS: &str = include_str!("qos.toml");
 const BAD_FILES: &str = include_str!("bad_files.txt");
 
 /// What the caller does with a result, whichever it is.
@@ -36,7 +37,7 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
         let text = case.split_once('\n').unwrap().1;
         text.split("---\n").next().unwrap().to_owned()
     });
-    let files: Vec<String> = bad.chain([PRODUCT.to_owned()]).collect();
+    let files: Vec<String> = bad.chain([PRODUCT.to_owned(), QOS.to_owned()]).collect();
     let tokens = [
         "[", "]", "{", "}", "\"", "'", "=", ",", ".", "\n", "#", "-", "0", "\"\"\"", "\u{e9}", "[[", "vlan",
         "\0",

@@ -4,16 +4,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pollux_config::{
-    Bytes, Config, Device, DeviceSpec, FlowControl, PauseThresholds, Policer, PolicerAction, PortKind,
-    PriorityFlowControl, Shaper, StaticEntry, Switch, VhostOffloads, VhostRole, VhostUser, limits, parse,
+    Bytes, ClassSettings, Config, Device, DeviceSpec, FlowControl, PauseThresholds, Policer, PolicerAction,
+    PortKind, PriorityFlowControl, QosProfile, Remark, Shaper, StaticEntry, Switch, VhostOffloads, VhostRole,
+    VhostUser, Wred, WredCurve, limits, parse,
 };
 use pollux_net::{
-    MeterAlgorithm, MeterSpec, Pcp, PortId, PortVlan, PriorityTags, RateUnit, Tpid, Trust, Vid, VidSet,
-    VlanMode,
+    Dscp, FlowMatch, MacMatch, MeterAlgorithm, MeterSpec, Pcp, PcpCoding, PortId, PortVlan, PriorityTags,
+    RateUnit, Tpid, TrafficClass, Trust, Vid, VidSet, VlanMode,
 };
 
 /// The file that the project promises to load as it stands.
 const PRODUCT: &str = include_str!("product.toml");
+
+/// Every key that is about QoS.
+const QOS: &str = include_str!("qos.toml");
 
 fn load(text: &str) -> Config {
     parse("pollux.toml", text).unwrap_or_else(|faults| panic!("{}", faults.lines()))
@@ -293,4 +297,130 @@ fn pause_frames_are_what_is_given() {
     };
     assert_eq!(config.ports[2].priority_flow_control, Some(lossless));
     assert_eq!(config.ports[0].priority_flow_control, None);
+}
+
+fn class(number: u8) -> TrafficClass {
+    TrafficClass::new(number).unwrap()
+}
+
+fn dscp(text: &str) -> Dscp {
+    text.parse().unwrap()
+}
+
+#[test]
+fn every_word_about_qos_loads() {
+    let config = load(QOS);
+    assert_eq!(config.ports[2].pcp_regeneration.map(Pcp::value), [0, 1, 2, 3, 4, 5, 5, 5]);
+    assert_eq!(config.ports[3].pcp_regeneration.map(Pcp::value), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(config.ports[3].vlan.trust, Trust::Dscp);
+
+    let profile = &config.profiles[0];
+    assert_eq!((profile.traffic_classes, profile.coding), (8, PcpCoding::P6D2));
+    let of = |text: &str| profile.dscp_to_class[dscp(text).index()].value();
+    assert_eq!(["ef", "cs6", "af41", "be", "7", "cs1", "13", "af13"].map(of), [5, 6, 4, 0, 0, 1, 1, 1]);
+    // The others have the class of their priority.
+    assert_eq!(["15", "cs2", "af42", "va", "63"].map(of), [0, 2, 4, 5, 7]);
+    let wire = MeterAlgorithm::SrTcm { cir: 250_000_000, cbs: 1 << 20, ebs: 0 };
+    assert_eq!(profile.ingress_rate, Some(plain_policer(wire, RateUnit::WireOctets)));
+    assert!(config.notices().is_empty());
+}
+
+#[test]
+fn classes_have_rates_queues_and_random_drops() {
+    let config = load(QOS);
+    let classes = &config.profiles[0].class;
+    for other in [1, 2, 4, 6, 7] {
+        assert_eq!(classes[other], ClassSettings::default());
+    }
+    assert_eq!(ClassSettings::default().queue, Bytes::kib(256));
+
+    let shaper = |octets_per_second, unit| Shaper { octets_per_second, burst: Bytes::kib(64), unit };
+    assert_eq!(classes[0].min_rate, Some(shaper(12_500_000, RateUnit::Octets)));
+    assert_eq!(classes[0].max_rate, Some(shaper(125_000_000, RateUnit::WireOctets)));
+    assert_eq!(classes[0].queue, Bytes::kib(512));
+    let curves = |wred: &Wred| {
+        let curve = |curve: WredCurve| (curve.min, curve.max, curve.probability.per_billion());
+        wred.curves.map(|found| found.map(curve))
+    };
+    let wred = classes[0].wred.unwrap();
+    let green = (Bytes::kib(128), Bytes::kib(512), 100_000_000);
+    assert_eq!(curves(&wred), [Some(green), Some((Bytes::kib(0), Bytes::kib(64), 1_000_000_000)), None]);
+    assert_eq!(wred.weight, 7);
+    let wred = classes[3].wred.unwrap();
+    assert_eq!(curves(&wred), [None, None, Some((Bytes::kib(64), Bytes::kib(64), 2_500_000))]);
+    assert_eq!(wred.weight, 9);
+}
+
+#[test]
+fn policers_have_four_forms() {
+    let config = load(QOS);
+    let profile = &config.profiles[0];
+    let meter = |class: usize| profile.class[class].ingress_rate.unwrap().meter;
+    let actions = |class: usize| profile.class[class].ingress_rate.unwrap().actions;
+
+    let one = MeterAlgorithm::SrTcm { cir: 125_000_000, cbs: 1_250_000, ebs: 0 };
+    assert_eq!(meter(0), MeterSpec { algorithm: one, unit: RateUnit::Octets, colour_aware: true });
+    let af12 = Remark { pcp: None, dei: None, dscp: Some(dscp("af12")) };
+    assert_eq!(actions(0), [PolicerAction::Pass, PolicerAction::Pass, PolicerAction::Remark(af12)]);
+
+    let single = MeterAlgorithm::SrTcm { cir: 10_000, cbs: 100, ebs: 200 };
+    assert_eq!(meter(3), MeterSpec { algorithm: single, unit: RateUnit::Frames, colour_aware: true });
+    assert_eq!(actions(3), [PolicerAction::Pass, PolicerAction::Drop, PolicerAction::Drop]);
+
+    let two = MeterAlgorithm::TrTcm { cir: 12_500_000, cbs: 65_536, pir: 25_000_000, pbs: 250_000 };
+    assert_eq!(meter(5), MeterSpec { algorithm: two, unit: RateUnit::Octets, colour_aware: true });
+    let green = Remark { pcp: Pcp::new(5), dei: Some(false), dscp: None };
+    let yellow = Remark { pcp: Pcp::new(4), dei: Some(true), dscp: Some(dscp("af43")) };
+    let [green, yellow] = [green, yellow].map(PolicerAction::Remark);
+    assert_eq!(actions(5), [green, yellow, PolicerAction::Drop]);
+
+    let excess = MeterAlgorithm::TrTcm4115 { cir: 125_000_000, cbs: 1 << 20, eir: 8_000, ebs: 1 << 20 };
+    let blind = plain_policer(excess, RateUnit::WireOctets);
+    assert_eq!(profile.rules[1].policer, Some(blind));
+}
+
+#[test]
+fn rules_match_what_they_name() {
+    let config = load(QOS);
+    let rules = &config.profiles[0].rules;
+    let names: Vec<_> = rules.iter().map(|rule| (rule.name.as_str(), rule.class)).collect();
+    let seven = Some(class(7));
+    assert_eq!(names, [("bulk", Some(class(0))), ("backup", None), ("neighbours", seven), ("arp", seven)]);
+    let mac =
+        |mac: &str, mask: &str| Some(MacMatch { mac: mac.parse().unwrap(), mask: mask.parse().unwrap() });
+    let bulk = FlowMatch {
+        source_mac: mac("02:00:00:00:00:00", "ff:ff:ff:00:00:00"),
+        destination_mac: mac("02:00:00:00:00:02", "ff:ff:ff:ff:ff:ff"),
+        vid: Some(10..=20),
+        protocol: Some(6),
+        source_port: Some(6881..=6889),
+        destination_port: Some(80..=80),
+        dscp: Some(34..=34),
+        ..FlowMatch::default()
+    };
+    assert_eq!(rules[0].matches, bulk);
+    let rate = MeterAlgorithm::SrTcm { cir: 6_250_000, cbs: 65_536, ebs: 0 };
+    assert_eq!(rules[0].policer, Some(plain_policer(rate, RateUnit::Octets)));
+    let backup = FlowMatch {
+        ethertype: Some(0x0800),
+        source: Some("10.0.0.0/8".parse().unwrap()),
+        destination: Some("192.0.2.1/32".parse().unwrap()),
+        dscp: Some(8..=14),
+        ..FlowMatch::default()
+    };
+    assert_eq!(rules[1].matches, backup);
+    assert_eq!(rules[2].matches.protocol, Some(58));
+    assert_eq!(rules[3].matches.ethertype, Some(0x0806));
+    assert_eq!(rules[3].matches.vid, Some(4094..=4094));
+}
+
+#[test]
+fn fewer_classes_have_the_standards_maps() {
+    let config = load(QOS);
+    let profile = &config.profiles[1];
+    assert_eq!(*profile, QosProfile::plain("four", 4));
+    assert_eq!(profile.priority_to_class.map(TrafficClass::value), [0, 0, 1, 1, 2, 2, 3, 3]);
+    assert_eq!(profile.class_to_priority.map(Pcp::value), [0, 3, 5, 7, 0, 0, 0, 0]);
+    assert_eq!(profile.dscp_to_class[46], class(2));
+    assert_eq!(profile.classes.strict, [3, 2, 1, 0].map(class));
 }
