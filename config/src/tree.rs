@@ -273,7 +273,11 @@ impl<'d> Node<'d> {
     }
 
     fn table_cure(&self) -> String {
-        format!("write `[{}]` and its keys below, or {{ key = value }}", self.path)
+        // A header names arrays of tables without the number of the one it belongs to.
+        let names = self.path.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest));
+        let header: String = names.collect();
+        let header = if self.path.ends_with(']') { format!("[[{header}]]") } else { format!("[{header}]") };
+        format!("write `{header}` and its keys below, or {{ key = value }}")
     }
 
     fn in_order(&self, table: &'d DeTable<'d>) -> Vec<Entry<'d>> {
@@ -332,6 +336,11 @@ impl<'d> Table<'d> {
     /// The table as a value, to refuse it as a whole.
     pub(crate) fn node(&self) -> &Node<'d> {
         &self.node
+    }
+
+    /// Whether it has no key at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// The value of `key`, if it is there.

@@ -1,7 +1,9 @@
 //! Whatever a file holds, reading it ends, and its faults can be shown.
 
 use pollux_config::{Config, Faults, PortKind, parse, parse_bytes};
-use pollux_net::{PriorityTags, Tpid, Vid, VlanMode};
+use pollux_net::{
+    FlowMatch, Mac, MacMatch, MeterAlgorithm, PriorityTags, RateUnit, Tpid, TrafficClass, Vid, VlanMode,
+};
 use proptest::prelude::*;
 
 const PRODUCT: &str = include_str!("product.toml");
@@ -117,6 +119,52 @@ fn vlan() -> impl Strategy<Value = (String, VlanMode, PriorityTags)> {
     })
 }
 
+/// A `match` value and what it means.
+fn flow_match() -> impl Strategy<Value = (String, FlowMatch)> {
+    let range = |all: std::ops::RangeInclusive<u16>| {
+        let ends = (all.clone(), all).prop_map(|(a, b)| a.min(b)..=a.max(b));
+        ends.prop_map(|range| (format!("\"{}-{}\"", range.start(), range.end()), range))
+    };
+    let networks = prop_oneof![
+        (any::<[u8; 4]>(), 0..=32_u8).prop_map(|(octets, len)| (octets.into(), len)),
+        (any::<[u8; 16]>(), 0..=128_u8).prop_map(|(octets, len)| (octets.into(), len)),
+    ];
+    let network = networks.prop_map(|(address, len)| ipnet::IpNet::new(address, len).unwrap().trunc());
+    let mac = (any::<[u8; 6]>(), 1..=6_usize).prop_map(|(octets, len)| {
+        let mask = Mac::from_u64(u64::MAX << (48 - 8 * len));
+        let mac = Mac::new(octets);
+        (format!("\"{mac}/{mask}\""), MacMatch { mac: Mac::from_u64(mac.as_u64() & mask.as_u64()), mask })
+    });
+    let parts = (
+        proptest::option::of(mac),
+        range(1..=4094),
+        proptest::option::of(network),
+        proptest::option::of(range(0..=65535)),
+        proptest::option::of(1..=255_u8),
+        proptest::option::of(0..=63_u8),
+    );
+    parts.prop_map(|(mac, vid, network, port, protocol, dscp)| {
+        let texts = [
+            mac.as_ref().map(|(text, _)| format!("source_mac = {text}")),
+            Some(format!("vid = {}", vid.0)),
+            network.map(|network| format!("destination = \"{network}\"")),
+            port.as_ref().map(|(text, _)| format!("source_port = {text}")),
+            protocol.map(|protocol| format!("protocol = {protocol}")),
+            dscp.map(|dscp| format!("dscp = {dscp}")),
+        ];
+        let matches = FlowMatch {
+            source_mac: mac.map(|(_, mac)| mac),
+            vid: Some(vid.1),
+            destination: network,
+            source_port: port.map(|(_, port)| port),
+            protocol,
+            dscp: dscp.map(|dscp| dscp..=dscp),
+            ..FlowMatch::default()
+        };
+        (format!("{{ {} }}", texts.into_iter().flatten().collect::<Vec<_>>().join(", ")), matches)
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
@@ -160,5 +208,35 @@ proptest! {
         prop_assert_eq!(&port.vlan.mode, &mode);
         prop_assert_eq!(port.vlan.priority_tags, priority_tags);
         prop_assert_eq!((device.rx_ring, device.tx_ring, device.rx_queues), (rx_ring, tx_ring, queues));
+    }
+
+    #[test]
+    fn valid_qos_loads_as_written(
+        classes in 1..=8_usize,
+        flow in flow_match(),
+        kbit in 64..=400_000_000_u64,
+        burst in 9262..=1_u64 << 30,
+        wire: bool,
+        probability in 1..=1_000_000_u32,
+    ) {
+        let (flow, matches) = flow;
+        let (last, count) = (classes - 1, if wire { "wire" } else { "frame" });
+        let text = format!(
+            "[ports.a]\ndevice = \"net_null0\"\n[qos.profiles.p]\ntraffic_classes = {classes}\n\
+             rules = [{{ name = \"r\", match = {flow}, class = {last}, \
+             rate = {{ rate = \"{kbit}kbit\", burst = \"{burst}B\", count = \"{count}\" }} }}]\n\
+             class.{last}.wred.red = {{ min = \"0B\", max = \"1KiB\", probability = {} }}\n",
+            f64::from(probability) / 1e6
+        );
+        let config = parse("pollux.toml", &text).map_err(|faults| TestCaseError::fail(faults.lines().to_string()))?;
+        let profile = &config.profiles[0];
+        let rule = &profile.rules[0];
+        prop_assert_eq!(&rule.matches, &matches);
+        prop_assert_eq!(rule.class.map(TrafficClass::index), Some(last));
+        let meter = rule.policer.unwrap().meter;
+        prop_assert_eq!(meter.algorithm, MeterAlgorithm::SrTcm { cir: kbit * 125, cbs: burst, ebs: 0 });
+        prop_assert_eq!(meter.unit, if wire { RateUnit::WireOctets } else { RateUnit::Octets });
+        let curve = profile.class[last].wred.unwrap().curves[2].unwrap();
+        prop_assert_eq!(curve.probability.per_billion(), probability * 1000);
     }
 }

@@ -26,7 +26,7 @@ fn each_bad_file_is_refused_in_these_words() {
         count += 1;
     }
     assert!(wrong.is_empty(), "{wrong}");
-    assert!(count >= 45, "{count} files");
+    assert!(count >= 120, "{count} files");
 }
 
 #[test]
@@ -114,6 +114,20 @@ fn there_is_an_end_to_everything() {
         refuse(&statics(1024)).lines().to_string(),
         "pollux.toml:5:1: 1024 static entries leave no room in the FDB: `[[fdb.static]]`; \
          keep fewer than its `capacity`, 1024"
+    );
+
+    let rules = |count: usize| -> String {
+        let rule = |number| {
+            let key = "[[qos.profiles.vm.rules]]";
+            format!("{key}\nname = \"r{number}\"\nmatch = {{ vid = 1 }}\nclass = 0\n")
+        };
+        ports(1) + &(0..count).map(rule).collect::<String>()
+    };
+    assert!(parse("pollux.toml", &rules(1024)).is_ok());
+    assert_eq!(
+        refuse(&rules(1025)).lines().to_string(),
+        "pollux.toml:4099:1: `qos.profiles.vm.rules` has 1025 rules: `[[qos.profiles.vm.rules]]`; \
+         keep 1024: remove this one and those below"
     );
 
     let cores = |count: usize| format!("switch.cores = {:?}\n{}", (0..count).collect::<Vec<_>>(), ports(1));

@@ -255,8 +255,9 @@ fn curve(node: &Node<'_>, queue: Option<Bytes>) -> Option<WredCurve> {
         let min = table.require("min", "add where dropping starts, as in `min = \"128KiB\"`", length);
         let max = table.require("max", "add where all is dropped, as in `max = \"256KiB\"`", |node| {
             let max = length(node)?;
-            if min.is_some_and(|min| min > max) {
-                return node.refuse(format!("`{}` is below `min`", node.path()), "write `min` or more");
+            if let Some(min) = min.filter(|min| *min > max) {
+                let what = format!("`{}` is below `min`", node.path());
+                return node.refuse(what, format!("write \"{min}\" or more, or lower `min`"));
             }
             match queue.filter(|queue| max > *queue) {
                 Some(queue) => {

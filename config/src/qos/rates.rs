@@ -67,17 +67,19 @@ const ALGORITHMS: [(&str, Form); 3] =
 const FORMS_CURE: &str =
     "add `algorithm = \"srtcm\"`, `algorithm = \"trtcm\"` or `algorithm = \"trtcm-4115\"`";
 
-/// Every key of some form, rates first.
+/// Every key of some form, those of one rate first.
 const FORM_KEYS: [&str; 8] = ["rate", "burst", "cir", "cbs", "pir", "pbs", "eir", "ebs"];
 
 impl Form {
     fn read(table: &Table<'_>) -> Option<Self> {
-        if let Some(node) = table.find("algorithm") {
+        let algorithm = table.find("algorithm");
+        // Every form's keys are known in any form.
+        let has = FORM_KEYS.map(|key| table.find(key).is_some());
+        if let Some(node) = algorithm {
             return node.choice(&ALGORITHMS);
         }
-        let has = |key: &&&'static str| table.find(key).is_some();
-        let (of_one, of_others) = FORM_KEYS.split_at(Self::OneRate.keys().len());
-        if of_one.iter().any(|key| has(&key)) || !of_others.iter().any(|key| has(&key)) {
+        let (of_one_rate, of_others) = has.split_at(Self::OneRate.keys().len());
+        if of_one_rate.contains(&true) || !of_others.contains(&true) {
             return Some(Self::OneRate);
         }
         table.refuse_lack(&["algorithm"], format!("`{}` lacks `algorithm`", table.node().path()), FORMS_CURE)
@@ -101,7 +103,10 @@ impl Form {
                 let what = format!("has no meaning with `algorithm = \"{word}\"`");
                 table.refuse_keys(&others, &what, &format!("remove it: a meter of this kind has {own}"));
             }
-            None => table.refuse_keys(&others, "has no meaning without `algorithm`", FORMS_CURE),
+            None => {
+                let cure = format!("remove it, or {FORMS_CURE} and its own keys");
+                table.refuse_keys(&others, "has no meaning without `algorithm`", &cure);
+            }
         }
     }
 }
@@ -136,25 +141,25 @@ impl Rate {
     }
 }
 
-/// What only counts frames or only octets, and must be of one of them.
+/// A table of rates and bursts.
 #[derive(Clone, Copy)]
 struct Reading<'t, 'd> {
     table: &'t Table<'d>,
+    /// What its rates are in.
+    dimensions: &'static [Dimension],
     /// What rates in bits count.
     count: RateUnit,
 }
 
 impl<'t, 'd> Reading<'t, 'd> {
-    fn of(table: &'t Table<'d>) -> Self {
+    fn of(table: &'t Table<'d>, dimensions: &'static [Dimension]) -> Self {
         let count = table.get("count", |node| node.choice(&COUNTS));
-        Self { table, count: count.unwrap_or_default() }
+        Self { table, dimensions, count: count.unwrap_or_default() }
     }
 
     fn rate(self, key: &'static str) -> Option<Rate> {
-        let cure = format!("add `{key}`, as in `{key} = \"2Gbit\"` or `{key} = \"500kpps\"`");
-        self.table.require(key, &cure, |node| {
-            let dimensions = [Dimension::BitRate, Dimension::PacketRate];
-            let (dimension, quantity) = units::quantity(node, &dimensions, "2Gbit")?;
+        self.table.require(key, &format!("add `{key}`, as in `{key} = \"2Gbit\"`"), |node| {
+            let (dimension, quantity) = units::quantity(node, self.dimensions, "2Gbit")?;
             let (range, unit) = match dimension {
                 Dimension::PacketRate => (limits::PACKET_RATE, RateUnit::Frames),
                 _ => (limits::BIT_RATE, self.count),
@@ -228,15 +233,10 @@ fn burst_in_time(node: &Node<'_>, rate: Rate, nanos: u64) -> Option<u64> {
 /// A rate and a burst in bits that frames wait for.
 pub(super) fn shaper(node: &Node<'_>) -> Option<Shaper> {
     node.table(|table| {
-        let reading = Reading::of(table);
+        let reading = Reading::of(table, &[Dimension::BitRate]);
         let rate = reading.rate("rate");
-        let bits = rate.filter(|rate| !rate.counts_frames());
-        if rate.is_some() && bits.is_none() {
-            let what = format!("`{}` holds frames back by their length, not their number", node.path());
-            reading.refuse::<()>("rate", what, "write a rate in bits, as in \"2Gbit\"");
-        }
-        let burst = reading.burst("burst", bits);
-        let rate = bits?;
+        let burst = reading.burst("burst", rate);
+        let rate = rate?;
         Some(Shaper { octets_per_second: rate.per_second(), burst: Bytes::new(burst?), unit: rate.unit })
     })
 }
@@ -250,7 +250,8 @@ pub(super) fn show(octets_per_second: u64) -> String {
 pub(super) fn policer(node: &Node<'_>) -> Option<Policer> {
     node.table(|table| {
         let form = Form::read(table);
-        let meter = form.and_then(|form| algorithm(form, Reading::of(table)));
+        let reading = Reading::of(table, &[Dimension::BitRate, Dimension::PacketRate]);
+        let meter = form.and_then(|form| algorithm(form, reading));
         let colour_aware = table.get("colour_aware", Node::boolean);
         let mut actions = [PolicerAction::Pass, PolicerAction::Pass, PolicerAction::Drop];
         for colour in Colour::ALL {
@@ -266,7 +267,7 @@ pub(super) fn policer(node: &Node<'_>) -> Option<Policer> {
         }
         let (algorithm, unit) = meter?;
         if unit == RateUnit::Frames {
-            let what = "has no meaning with a rate in packets, whatever their length";
+            let what = "has no meaning with a rate in packets, which all count alike";
             table.refuse_keys(&["count"], what, "remove it, or write the rate in bits");
         }
         // One rate has no yellow: aware of colours, it would turn all that comes yellow red.
@@ -277,29 +278,25 @@ pub(super) fn policer(node: &Node<'_>) -> Option<Policer> {
 
 /// Rates and bursts, and what they count.
 fn algorithm(form: Form, reading: Reading<'_, '_>) -> Option<(MeterAlgorithm, RateUnit)> {
-    if form == Form::OneRate {
-        let rate = reading.rate("rate");
-        let cbs = reading.burst("burst", rate);
-        let rate = rate?;
-        return Some((MeterAlgorithm::SrTcm { cir: rate.per_second(), cbs: cbs?, ebs: 0 }, rate.unit));
-    }
-    let committed = reading.rate("cir");
-    let cbs = reading.burst("cbs", committed);
-    let beside = ("cir", committed);
+    let (rate_key, burst_key) = if form == Form::OneRate { ("rate", "burst") } else { ("cir", "cbs") };
+    let committed = reading.rate(rate_key);
+    let cbs = reading.burst(burst_key, committed);
+    let beside = |key| reading.rate_beside(key, (rate_key, committed));
     let cir = committed.map(Rate::per_second);
     let algorithm = match form {
-        Form::OneRate | Form::SrTcm => {
+        Form::OneRate => MeterAlgorithm::SrTcm { cir: cir?, cbs: cbs?, ebs: 0 },
+        Form::SrTcm => {
             let ebs = reading.burst("ebs", committed);
             MeterAlgorithm::SrTcm { cir: cir?, cbs: cbs?, ebs: ebs? }
         }
         Form::TrTcm => {
-            let peak = reading.rate_beside("pir", beside);
+            let peak = beside("pir");
             let pbs = reading.burst("pbs", peak);
-            let peak = peak_above(reading, committed?, peak?)?;
-            MeterAlgorithm::TrTcm { cir: cir?, cbs: cbs?, pir: peak.per_second(), pbs: pbs? }
+            let pir = peak_above(reading, committed?, peak?)?.per_second();
+            MeterAlgorithm::TrTcm { cir: cir?, cbs: cbs?, pir, pbs: pbs? }
         }
         Form::TrTcm4115 => {
-            let excess = reading.rate_beside("eir", beside);
+            let excess = beside("eir");
             let ebs = reading.burst("ebs", excess);
             MeterAlgorithm::TrTcm4115 { cir: cir?, cbs: cbs?, eir: excess?.per_second(), ebs: ebs? }
         }
@@ -329,17 +326,15 @@ fn action(node: &Node<'_>) -> Option<PolicerAction> {
 }
 
 fn remark(node: &Node<'_>) -> Option<Remark> {
-    const KEYS: [&str; 3] = ["pcp", "dei", "dscp"];
     node.table(|table| {
-        let remark = Remark {
+        if table.is_empty() {
+            let what = format!("`{}` marks nothing", node.path());
+            return node.refuse(what, "add `pcp`, `dei` or `dscp`, or write \"pass\"");
+        }
+        Some(Remark {
             pcp: table.get("pcp", maps::pcp),
             dei: table.get("dei", Node::boolean),
             dscp: table.get("dscp", maps::dscp),
-        };
-        if KEYS.iter().all(|key| table.find(key).is_none()) {
-            let what = format!("`{}` marks nothing", node.path());
-            return table.refuse_lack(&KEYS, what, "add `pcp`, `dei` or `dscp`, or write \"pass\"");
-        }
-        Some(remark)
+        })
     })
 }

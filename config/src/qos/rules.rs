@@ -39,20 +39,6 @@ const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 const ETHERTYPES: [(&str, u16); 3] = [("ipv4", IPV4), ("ipv6", IPV6), ("arp", 0x0806)];
 
-/// What can be matched.
-const KEYS: [&str; 10] = [
-    "source_mac",
-    "destination_mac",
-    "vid",
-    "ethertype",
-    "source",
-    "destination",
-    "protocol",
-    "source_port",
-    "destination_port",
-    "dscp",
-];
-
 /// A profile's rules, the first that fits first.
 pub(super) fn read(node: &Node<'_>, count: ClassCount) -> Option<Vec<Rule>> {
     let path = node.path();
@@ -88,10 +74,10 @@ fn rule(node: &Node<'_>, kind: &str, count: ClassCount) -> Option<Rule> {
 
 fn flow_match(node: &Node<'_>) -> Option<FlowMatch> {
     node.table(|table| {
-        if KEYS.iter().all(|key| table.find(key).is_none()) {
+        if table.is_empty() {
             let what = format!("`{}` is empty: every frame fits", node.path());
             let cure = "name what it is about, as in `vid = 10`, or use the profile's `ingress_rate`";
-            return table.refuse_lack(&KEYS, what, cure);
+            return node.refuse(what, cure);
         }
         let port = |node: &Node<'_>| node.range(&(0..=u16::MAX), "ports", "6881-6889");
         let matches = FlowMatch {
