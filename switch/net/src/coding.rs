@@ -47,7 +47,7 @@ impl PcpCoding {
         // The upper code point of a pair is the one that isn't drop eligible, the lower names both.
         if self.pairs().contains(&(value / 2)) {
             let pcp = Pcp::new(value & !1).unwrap_or_default();
-            return Priority { pcp, dei: tag.dei || value % 2 == 0 };
+            return Priority { pcp, dei: tag.dei || value.is_multiple_of(2) };
         }
         tag
     }

@@ -249,7 +249,7 @@ impl FlowMatch {
         let ports = self.source_port.is_some() || self.destination_port.is_some();
         let ip = self.source.is_some() || self.destination.is_some() || self.dscp.is_some();
         let ip = ip || self.protocol.is_some();
-        FlowKey::HAS_PORTS * u16::from(ports) | FlowKey::HAS_IP * u16::from(ip)
+        (FlowKey::HAS_PORTS * u16::from(ports)) | (FlowKey::HAS_IP * u16::from(ip))
     }
 
     /// The EtherType that frames must have: what is given, or what the networks are of.
