@@ -9,11 +9,11 @@ const CURE: &str = "install libdpdk-dev 22.11 or newer (Debian 12: apt install l
 
 /// What is linked dynamically: the functions of the allowlist live in these. Drivers, and the ring that
 /// backs mempools, come from the distribution's plugin folder when EAL starts.
-const LIBRARIES: [&str; 6] =
-    ["rte_ethdev", "rte_mbuf", "rte_mempool", "rte_net_vhost", "rte_vhost", "rte_eal"];
+const LIBRARIES: [&str; 7] =
+    ["rte_acl", "rte_ethdev", "rte_mbuf", "rte_mempool", "rte_net_vhost", "rte_vhost", "rte_eal"];
 
 /// What is linked statically, dependents first.
-const ARCHIVES: [&str; 33] = [
+const ARCHIVES: [&str; 34] = [
     "rte_net_vhost",
     "rte_net_virtio",
     "rte_net_ixgbe",
@@ -34,6 +34,7 @@ const ARCHIVES: [&str; 33] = [
     "rte_bus_pci",
     "rte_bus_vdev",
     "rte_gso",
+    "rte_acl",
     "rte_security",
     "rte_cryptodev",
     "rte_dmadev",
@@ -54,6 +55,11 @@ const STATIC_DEPENDENCIES: [&str; 6] = ["rte_telemetry", "rte_kvargs", "pcap", "
 
 const FUNCTIONS: &[&str] = &[
     "shim_.*",
+    "rte_acl_add_rules",
+    "rte_acl_build",
+    "rte_acl_classify",
+    "rte_acl_create",
+    "rte_acl_free",
     "rte_dev_probe",
     "rte_dev_remove",
     "rte_eal_cleanup",
@@ -108,6 +114,13 @@ const FUNCTIONS: &[&str] = &[
 
 const TYPES: &[&str] = &[
     "shim_.*",
+    "rte_acl_config",
+    "rte_acl_field",
+    "rte_acl_field_def",
+    "rte_acl_field_types",
+    "rte_acl_param",
+    "rte_acl_rule",
+    "rte_acl_rule_data",
     "rte_eth_dev_info",
     "rte_eth_burst_mode",
     "rte_eth_rss_conf",

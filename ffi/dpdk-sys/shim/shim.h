@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <rte_acl.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -60,6 +61,15 @@ enum {
 	SHIM_MEMPOOL_NAME_MAX = RTE_MEMPOOL_NAMESIZE,
 	SHIM_MEMPOOL_CACHE_SIZE = sizeof(struct rte_mempool_cache),
 	SHIM_MAX_LCORES = RTE_MAX_LCORE,
+};
+
+/* Rules of an ACL: octets of one without fields, and of a field; what the two values of a field say. */
+enum {
+	SHIM_ACL_NAME_MAX = RTE_ACL_NAMESIZE,
+	SHIM_ACL_RULE_HEAD = RTE_ACL_RULE_SZ(0),
+	SHIM_ACL_RULE_FIELD = RTE_ACL_RULE_SZ(1) - RTE_ACL_RULE_SZ(0),
+	SHIM_ACL_RANGE = RTE_ACL_FIELD_TYPE_RANGE,
+	SHIM_ACL_BITS = RTE_ACL_FIELD_TYPE_BITMASK,
 };
 
 static const uint64_t SHIM_MBUF_INDIRECT = RTE_MBUF_F_INDIRECT;

@@ -80,6 +80,9 @@ fn known_cure(call: &str, errno: i32) -> Option<&'static str> {
         ("rte_pktmbuf_pool_create", libc::ENOMEM) => {
             "reserve more memory for DPDK, or use fewer or smaller rings"
         }
+        ("rte_acl_create" | "rte_acl_build", libc::ENOMEM | libc::ERANGE) => {
+            "reserve more memory for DPDK, or use fewer rules"
+        }
         ("rte_dev_probe", libc::ENODEV | libc::ENOENT) => {
             "check the address or the driver's name; a PCI device must be bound to vfio-pci"
         }

@@ -5,9 +5,12 @@
 //! move bursts: `ArrayVec<Mbuf, N>`. Whatever is dropped first, DPDK is taken down in the order that it
 //! needs: queues, ports, pools, environment.
 //!
+//! A [`FlowAcl`] finds the first of many rules that a frame fits.
+//!
 //! Unsafe code lives here, next to `pollux-cpu`, and nowhere else in the workspace.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod acl;
 mod device;
 mod eal;
 mod error;
@@ -32,6 +35,7 @@ mod vhost;
 mod vhost_ring;
 mod vhost_state;
 
+pub use acl::FlowAcl;
 pub use device::Device;
 pub use eal::{Eal, EalOptions, Pci};
 pub use error::{Error, Result};
