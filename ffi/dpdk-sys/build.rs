@@ -9,8 +9,16 @@ const CURE: &str = "install libdpdk-dev 22.11 or newer (Debian 12: apt install l
 
 /// What is linked dynamically: the functions of the allowlist live in these. Drivers, and the ring that
 /// backs mempools, come from the distribution's plugin folder when EAL starts.
-const LIBRARIES: [&str; 7] =
-    ["rte_acl", "rte_ethdev", "rte_mbuf", "rte_mempool", "rte_net_vhost", "rte_vhost", "rte_eal"];
+const LIBRARIES: [&str; 8] = [
+    "rte_acl",
+    "rte_ethdev",
+    "rte_mbuf",
+    "rte_mempool",
+    "rte_meter",
+    "rte_net_vhost",
+    "rte_vhost",
+    "rte_eal",
+];
 
 /// What is linked statically, dependents first.
 const ARCHIVES: [&str; 34] = [
@@ -99,6 +107,9 @@ const FUNCTIONS: &[&str] = &[
     "rte_mempool_calc_obj_size",
     "rte_mempool_free",
     "rte_mempool_in_use_count",
+    "rte_meter_srtcm_profile_config",
+    "rte_meter_trtcm_profile_config",
+    "rte_meter_trtcm_rfc4115_profile_config",
     "rte_pktmbuf_copy",
     "rte_pktmbuf_free_bulk",
     "rte_pktmbuf_pool_create",

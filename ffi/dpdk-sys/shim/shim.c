@@ -55,6 +55,26 @@ uint64_t shim_tsc_hz(void)
 	return rte_get_tsc_hz();
 }
 
+uint32_t shim_meter_srtcm(struct rte_meter_srtcm *meter, struct rte_meter_srtcm_profile *profile,
+			  uint64_t time, uint32_t count, uint32_t colour)
+{
+	return rte_meter_srtcm_color_aware_check(meter, profile, time, count, (enum rte_color)colour);
+}
+
+uint32_t shim_meter_trtcm(struct rte_meter_trtcm *meter, struct rte_meter_trtcm_profile *profile,
+			  uint64_t time, uint32_t count, uint32_t colour)
+{
+	return rte_meter_trtcm_color_aware_check(meter, profile, time, count, (enum rte_color)colour);
+}
+
+uint32_t shim_meter_trtcm_rfc4115(struct rte_meter_trtcm_rfc4115 *meter,
+				  struct rte_meter_trtcm_rfc4115_profile *profile, uint64_t time,
+				  uint32_t count, uint32_t colour)
+{
+	return rte_meter_trtcm_rfc4115_color_aware_check(meter, profile, time, count,
+							 (enum rte_color)colour);
+}
+
 int shim_link_get(uint16_t port, struct shim_link *link)
 {
 	struct rte_eth_link raw;

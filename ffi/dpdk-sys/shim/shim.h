@@ -16,6 +16,7 @@
 #include <rte_log.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
+#include <rte_meter.h>
 #include <rte_version.h>
 #include <rte_vhost.h>
 
@@ -70,6 +71,13 @@ enum {
 	SHIM_ACL_RULE_FIELD = RTE_ACL_RULE_SZ(1) - RTE_ACL_RULE_SZ(0),
 	SHIM_ACL_RANGE = RTE_ACL_FIELD_TYPE_RANGE,
 	SHIM_ACL_BITS = RTE_ACL_FIELD_TYPE_BITMASK,
+};
+
+/* What meters answer. */
+enum {
+	SHIM_COLOUR_GREEN = RTE_COLOR_GREEN,
+	SHIM_COLOUR_YELLOW = RTE_COLOR_YELLOW,
+	SHIM_COLOUR_RED = RTE_COLOR_RED,
 };
 
 static const uint64_t SHIM_MBUF_INDIRECT = RTE_MBUF_F_INDIRECT;
@@ -133,6 +141,16 @@ uint32_t shim_lcore_id(void);
 /* Makes the calling thread one that EAL doesn't know, without a mempool cache of its own. */
 void shim_lcore_forget(void);
 uint64_t shim_tsc_hz(void);
+
+/* The colour, SHIM_COLOUR_*, of what counts `count` and came with `colour`. Where everything comes green,
+ * these are the colour-blind ones. */
+uint32_t shim_meter_srtcm(struct rte_meter_srtcm *meter, struct rte_meter_srtcm_profile *profile,
+			  uint64_t time, uint32_t count, uint32_t colour);
+uint32_t shim_meter_trtcm(struct rte_meter_trtcm *meter, struct rte_meter_trtcm_profile *profile,
+			  uint64_t time, uint32_t count, uint32_t colour);
+uint32_t shim_meter_trtcm_rfc4115(struct rte_meter_trtcm_rfc4115 *meter,
+				  struct rte_meter_trtcm_rfc4115_profile *profile, uint64_t time,
+				  uint32_t count, uint32_t colour);
 
 /* struct rte_eth_link without its bit fields, which 24.07 put into a union. */
 struct shim_link {

@@ -26,8 +26,9 @@ impl FlowAcl {
     /// The most rules.
     pub const MAX_RULES: usize = 1024;
 
-    /// Builds what looks up `rules`, in memory of the environment. It takes milliseconds for lists of addresses
-    /// and ports, but seconds, and a gigabyte meanwhile, for hundreds of rules that overlap in many fields.
+    /// Builds what looks up `rules`, in memory of the environment. It takes milliseconds for lists of
+    /// addresses and ports, but seconds, and a gigabyte meanwhile, for hundreds of rules that overlap in many
+    /// fields.
     ///
     /// # Errors
     ///

@@ -90,6 +90,11 @@ fn known_cure(call: &str, errno: i32) -> Option<&'static str> {
         ("rte_eth_dev_configure", libc::EINVAL) => "ask for fewer queues or a smaller MTU",
         ("rte_eth_dev_set_mtu", libc::EBUSY) => "stop the port first",
         ("rte_eth_dev_stop", libc::EBUSY) => "drop the port's queues first",
+        ("rte_meter_srtcm_profile_config", libc::EINVAL) => "give a rate, and a burst",
+        ("rte_meter_trtcm_profile_config", libc::EINVAL) => {
+            "give two rates and two bursts, and a peak rate that is at least the committed one"
+        }
+        ("rte_meter_trtcm_rfc4115_profile_config", libc::EINVAL) => "give each rate a burst",
         ("rte_thread_register", libc::ENOMEM) => "start fewer threads",
         _ => return None,
     })

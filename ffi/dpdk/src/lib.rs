@@ -5,7 +5,7 @@
 //! move bursts: `ArrayVec<Mbuf, N>`. Whatever is dropped first, DPDK is taken down in the order that it
 //! needs: queues, ports, pools, environment.
 //!
-//! A [`FlowAcl`] finds the first of many rules that a frame fits.
+//! A [`FlowAcl`] finds the first of many rules that a frame fits, a [`RateMeter`] colours frames by a rate.
 //!
 //! Unsafe code lives here, next to `pollux-cpu`, and nowhere else in the workspace.
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -21,6 +21,7 @@ mod leftovers;
 mod link;
 mod log;
 mod mbuf;
+mod meter;
 mod plan;
 mod pool;
 mod port;
@@ -44,6 +45,7 @@ pub use info::{DeviceInfo, RingLimits};
 pub use link::Link;
 pub use log::{LogLevel, LogSink, to_stderr};
 pub use mbuf::{Mbuf, Segments};
+pub use meter::RateMeter;
 pub use plan::{Note, Plan, PortConfig};
 pub use pool::{Mempool, PoolOptions};
 pub use port::{Port, Queues, Refused, Started, Stopped};
