@@ -88,6 +88,9 @@ fn known_cure(call: &str, errno: i32) -> Option<&'static str> {
         }
         ("rte_dev_probe", libc::EEXIST) => "give each device to one port only",
         ("rte_eth_dev_configure", libc::EINVAL) => "ask for fewer queues or a smaller MTU",
+        ("rte_eth_dev_flow_ctrl_set" | "rte_eth_dev_priority_flow_ctrl_set", libc::EINVAL) => {
+            "keep the low water mark below the high one, and both within the device's buffer"
+        }
         ("rte_eth_dev_set_mtu", libc::EBUSY) => "stop the port first",
         ("rte_eth_dev_stop", libc::EBUSY) => "drop the port's queues first",
         ("rte_meter_srtcm_profile_config", libc::EINVAL) => "give a rate, and a burst",

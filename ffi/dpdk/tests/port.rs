@@ -6,7 +6,10 @@ mod support;
 use std::slice::from_ref;
 
 use arrayvec::ArrayVec;
-use dpdk::{Device, Eal, Mbuf, Mempool, Note, PoolOptions, PortConfig, SharedTxQueue};
+use dpdk::{
+    Device, Eal, FlowControl, Mbuf, Mempool, Note, PoolOptions, PortConfig, PriorityFlowControl,
+    SharedTxQueue, VhostPort,
+};
 use pollux_net::Frame;
 use support::*;
 
@@ -107,6 +110,32 @@ fn a_device_is_asked_what_it_can_do() {
     assert_eq!(port.rss_key().map_or(0, |key| key.len()), usize::from(info.rss_key_len));
     assert_eq!(port.rss().map(|rss| rss & info.rss), port.rss());
     assert_eq!((port.rx_burst_mode(0).as_str(), port.tx_burst_mode(9).as_str()), ("", ""));
+}
+
+#[test]
+fn devices_without_a_wire_have_no_flow_control() {
+    let eal = eal();
+    let pool = pool(&eal);
+    let folder = tempfile::tempdir().unwrap();
+    let null = Device::new("net_null0").attach(&eal).unwrap();
+    let vm = VhostPort::new(folder.path().join("vm.sock")).attach(&eal).unwrap();
+    for port in [null, vm] {
+        let mut port = port.start(&PortConfig::default(), from_ref(&pool)).unwrap();
+        let mut priority = PriorityFlowControl { rx: true, priority: 7, ..PriorityFlowControl::default() };
+        let errors = [
+            port.flow_control().unwrap_err(),
+            port.set_flow_control(&FlowControl { tx: true, ..FlowControl::default() }).unwrap_err(),
+            port.set_priority_flow_control(&priority).unwrap_err(),
+        ];
+        for error in errors {
+            assert!(error.is_unsupported());
+            assert_eq!(error.subject(), port.name());
+            assert!(error.to_string().contains("the device has no flow control"), "{error}");
+        }
+        priority.priority = 8;
+        let error = port.set_priority_flow_control(&priority).unwrap_err();
+        assert!(error.errno() == libc::EINVAL && error.to_string().contains("0 to 7"), "{error}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use dpdk_sys as sys;
 use super::{Port, Started};
 use crate::error::{Result, check, text_of};
 use crate::events::PortEvents;
+use crate::flow_control::{self, FlowControl, PriorityFlowControl};
 use crate::info::DeviceInfo;
 use crate::link::Link;
 use crate::stats::{self, PortStats};
@@ -148,6 +149,35 @@ impl Port<Started> {
         // SAFETY: takes any numbers, and writes `mode` only.
         let ret = unsafe { sys::rte_eth_tx_burst_mode_get(self.inner.number, queue, &mut mode) };
         burst_mode(ret, &mode)
+    }
+}
+
+impl Port<Started> {
+    /// How the port uses pause frames now, everything given.
+    ///
+    /// # Errors
+    ///
+    /// The device has no flow control, or is gone.
+    pub fn flow_control(&self) -> Result<FlowControl> {
+        flow_control::read(self.inner.number, &self.inner.name)
+    }
+
+    /// Has the port use pause frames so; what isn't given stays as the device has it.
+    ///
+    /// # Errors
+    ///
+    /// The device has no flow control, can't do what is given, or is gone.
+    pub fn set_flow_control(&mut self, wanted: &FlowControl) -> Result<()> {
+        flow_control::set(self.inner.number, &self.inner.name, wanted)
+    }
+
+    /// Has the port use pause frames of one priority so; what isn't given is as for the whole link.
+    ///
+    /// # Errors
+    ///
+    /// No such priority; the device has no flow control by priority, can't do what is given, or is gone.
+    pub fn set_priority_flow_control(&mut self, wanted: &PriorityFlowControl) -> Result<()> {
+        flow_control::set_priority(self.inner.number, &self.inner.name, wanted)
     }
 }
 
