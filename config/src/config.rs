@@ -75,9 +75,8 @@ pub(crate) fn read(node: &Node<'_>) -> Option<impl FnOnce(Places) -> Config + us
         let ports = table.find("ports");
         // Static entries name ports, and ports name profiles.
         let profiles = table.get("qos", qos::read_all).unwrap_or_default();
-        let profile_names: Vec<_> = profiles.iter().map(|entry| entry.name.clone()).collect();
         let ports = match &ports {
-            Some(node) => port::read_all(node, &profile_names),
+            Some(node) => port::read_all(node, &profiles),
             None => table.refuse_lack(&["ports"], "the switch has no port", port::CURE_NO_PORT),
         };
         let ports = ports.unwrap_or_default();

@@ -84,6 +84,10 @@ pub const BURST: RangeInclusive<Bytes> = Bytes::new(MAX_MTU as u64 + MTU_OVERHEA
 pub const WIRE_BURST: RangeInclusive<Bytes> =
     Bytes::new(BURST.start().get() + WIRE_OVERHEAD as u64)..=*BURST.end();
 
+/// The least burst of a policer of a VM that leaves frames to be cut: 64 KiB of IP packet, and the headers that
+/// its pieces have beside, down to a payload of 536 octets each (RFC 9293 section 3.7.1).
+pub const TSO_BURST: Bytes = Bytes::new(80 << 10);
+
 /// Bursts of a rate in packets.
 pub const BURST_PACKETS: RangeInclusive<u64> = 1..=1_000_000;
 

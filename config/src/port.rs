@@ -63,7 +63,7 @@ pub(crate) struct Entry {
 }
 
 /// Reads the `ports` table, which may use these profiles.
-pub(crate) fn read_all(node: &Node<'_>, profiles: &[String]) -> Option<Vec<Entry>> {
+pub(crate) fn read_all(node: &Node<'_>, profiles: &[qos::Entry]) -> Option<Vec<Entry>> {
     let entries = node.entries()?;
     if entries.is_empty() {
         return node.refuse("the switch has no port", CURE_NO_PORT);
@@ -101,7 +101,7 @@ pub(crate) fn check_name(name: &str, key: &Key<'_>, noun: &str) -> Option<()> {
     }
 }
 
-fn read(name: &str, node: &Node<'_>, profiles: &[String]) -> Option<Port> {
+fn read(name: &str, node: &Node<'_>, profiles: &[qos::Entry]) -> Option<Port> {
     node.table(|table| {
         let kind = kind(table);
         let mtu = table.get("mtu", |node| node.number(&limits::MTU));
@@ -119,6 +119,7 @@ fn read(name: &str, node: &Node<'_>, profiles: &[String]) -> Option<Port> {
         }
         let Vlan { mode, priority_tags } = vlan?;
         let PortQos { profile, trust, default_pcp, pcp_regeneration } = qos.unwrap_or_default();
+        refuse_bursts_below_what_is_cut(table, kind.as_ref(), profile.as_ref(), profiles);
         Some(Port {
             name: name.to_owned(),
             kind: kind?,
@@ -135,6 +136,29 @@ fn read(name: &str, node: &Node<'_>, profiles: &[String]) -> Option<Port> {
             priority_flow_control,
         })
     })
+}
+
+/// A policer sees what a VM leaves to be cut as one frame: one that its burst can't hold never passes.
+fn refuse_bursts_below_what_is_cut(
+    table: &Table<'_>,
+    kind: Option<&PortKind>,
+    profile: Option<&String>,
+    profiles: &[qos::Entry],
+) {
+    let cuts = matches!(kind, Some(PortKind::VhostUser(vhost)) if vhost.offloads.tso);
+    let entry = profiles.iter().find(|entry| profile == Some(&entry.name));
+    let Some(policed) = entry.and_then(|entry| entry.profile.as_ref()).filter(|_| cuts) else { return };
+    let least = limits::TSO_BURST;
+    if policed.smallest_policed_burst().is_some_and(|burst| burst < least) {
+        table.get("qos", |node| {
+            let what = format!(
+                "a policer of `{}` has a burst below {least}, in which no frame passes that a VM leaves to be cut",
+                policed.name
+            );
+            let cure = format!("raise it to \"{least}\", or write `offloads = [\"checksum\"]` in `vhost_user`");
+            node.refuse::<()>(what, cure)
+        });
+    }
 }
 
 /// A customer's word counts in the provider's network only if the file says so.

@@ -46,6 +46,9 @@ impl Command {
             ["show", "port", "stats", "all"] => ("port.stats", Value::Null),
             ["show", "port", "stats", port] => ("port.stats", json!({ "port": port })),
             ["show", "port", ..] => return Err(InputError::Usage("show port stats PORT|all")),
+            ["show", "qos"] | ["show", "qos", "all"] => ("qos.show", Value::Null),
+            ["show", "qos", port] => ("qos.show", json!({ "port": port })),
+            ["show", "qos", ..] => return Err(InputError::Usage("show qos [PORT|all]")),
             ["show", "config", "running"] => ("config.running", Value::Null),
             ["port", "attach", name, _, ..] => {
                 ("port.attach", json!({ "name": name, "port": keys(name, line)? }))
@@ -106,6 +109,9 @@ mod tests {
         let refusal = |line: &str| Command::parse(line).unwrap_err().to_string();
         assert!(refusal("shwo vhost").contains("show vhost [PORT|all]"));
         assert_eq!(refusal("port detach"), "write `port detach NAME`");
+        assert_eq!(parse("show qos all"), parse("show qos"));
+        assert_eq!(parse("show qos vm1").params, json!({ "port": "vm1" }));
+        assert_eq!(refusal("show qos a b"), "write `show qos [PORT|all]`");
         assert_eq!(refusal("show vhost a b"), "write `show vhost [PORT|all]`");
         assert!(refusal("port attach vm3 { vhost_user = }").starts_with("the keys of port vm3: "));
         assert!(refusal("port attach vm3 7").contains("no table in braces"));

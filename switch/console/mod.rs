@@ -1,6 +1,7 @@
 //! Console commands: what a person types, the calls that it becomes, and how the answers read.
 
 mod grammar;
+mod qos;
 mod render;
 
 pub use grammar::{Command, InputError};
@@ -10,6 +11,7 @@ pub use render::render;
 pub const HELP: &str = "\
 show vhost [PORT|all]            VMs: their connection, features, queues, addresses, counters and guest agents
 show port stats PORT|all         frames and octets received, sent and dropped, and the balance
+show qos [PORT|all]              classes, queues, shapers, policers and rules: configured, measured, dropped
 show config running              the configuration that runs, as a file
 port attach NAME { KEYS }        adds a port; KEYS are those below [ports.NAME] in the file
 port detach NAME                 takes a port away

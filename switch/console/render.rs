@@ -13,17 +13,18 @@ pub fn render(command: &Command, answer: &Value) -> String {
     match command.method {
         "vhost.show" => list(&answer["vms"]).map(vm).collect::<Vec<_>>().join("\n\n"),
         "port.stats" => port_stats(answer),
+        "qos.show" => super::qos::render(answer),
         "config.running" => text(&answer["text"]).trim_end().to_owned(),
         _ => text(&answer["changes"]["summary"]),
     }
 }
 
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
 /// A value in words: text without its quotes, numbers with their thousands apart.
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),

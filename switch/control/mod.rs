@@ -9,6 +9,7 @@ mod pools;
 mod ports;
 mod preflight;
 mod presence;
+mod qos;
 mod reconfigure;
 pub mod report;
 mod running;
@@ -33,6 +34,7 @@ use pollux_net::{PortId, WorkerId};
 pub use host::{Host, HugePages};
 pub use plan::{MemoryPlan, Plan, PortPlan};
 pub use preflight::preflight;
+pub use qos::{ClassState, Colours, PolicerState, PortQosState, RateState, RuleState};
 pub use reconfigure::ReconfigureError;
 pub use running::{ChangeError, Running};
 pub(crate) use shared::Shared;
@@ -59,6 +61,9 @@ pub enum StartError {
     /// The socket of a port can't be had.
     #[error("port {0}: {1}")]
     Socket(String, std::io::Error),
+    /// The rules of a QoS profile can't be had.
+    #[error("QoS profile {0}: its rules: {1}")]
+    Rules(String, dpdk::Error),
     /// A worker failed.
     #[error("{0}")]
     Worker(String),
@@ -139,9 +144,13 @@ impl Switch {
             hand_over(port.id, dealt, &mut platforms);
             ports.push(port);
         }
+        let mut maker = qos::Maker::new(&eal, &config, platforms.len());
+        for (live, port) in ports.iter_mut().zip(&config.ports) {
+            // No queue is there yet that would have to grow.
+            live.qos = maker.make(port, live.first_poller(), None, &mut Vec::new())?;
+        }
 
-        let shared =
-            Arc::new(Shared::new(fdb(&config)?, Snapshot::new(&specs(&config, &ports)), plan.cpus.len()));
+        let shared = Arc::new(Shared::new(fdb(&config)?, snapshot(&config, &ports, &[]), plan.cpus.len()));
         for port in ports.iter().filter(|port| port.link.up) {
             shared.set_link(port.id, true);
         }
@@ -227,7 +236,7 @@ impl Switch {
 
     /// The balance of all frames so far.
     pub fn accounting(&self) -> Accounting {
-        Accounting::of(&self.shared.stats)
+        Accounting::of(&self.shared.stats, self.ports.iter().map(LivePort::waiting).sum())
     }
 
     /// Frames that devices lost before the switch saw them: port, missed for want of descriptors,
@@ -258,6 +267,15 @@ impl Switch {
         addresses
     }
 
+    /// What ports do about priorities, and have counted: of those that have a profile, or regenerate
+    /// priorities, or trust DSCPs.
+    pub fn qos(&self) -> Vec<PortQosState> {
+        let hz = self.eal.tsc_hz();
+        let states =
+            self.ports.iter().filter_map(|port| Some(qos::state(&port.name, port.qos.as_ref()?, hz)));
+        states.collect()
+    }
+
     /// What was found and chosen, for people.
     pub fn describe(&self) -> String {
         describe::describe(self)
@@ -272,6 +290,7 @@ impl Switch {
         let accounting = self.accounting();
         let losses = self.device_losses();
         let failures = self.ports.drain(..).filter_map(|port| {
+            port.clear();
             let name = port.name;
             port.device.stop().err().map(|refused| format!("port {name}: {}", refused.error))
         });
@@ -366,6 +385,15 @@ fn specs(config: &Config, ports: &[LivePort]) -> Vec<PortSpec> {
         Some(PortSpec { id: live.id, vlan: port.vlan.clone(), mtu, may_leave_work })
     };
     config.ports.iter().filter_map(spec).collect()
+}
+
+/// What workers are to see; `leaving`: ports whose queues are still to be emptied.
+fn snapshot(config: &Config, ports: &[LivePort], leaving: &[LivePort]) -> Snapshot<DpdkPlatform> {
+    let all = ports.iter().chain(leaving);
+    all.fold(Snapshot::new(&specs(config, ports)), |snapshot, port| match &port.qos {
+        Some(qos) => qos.add_to(snapshot, port.id),
+        None => snapshot,
+    })
 }
 
 fn fdb(config: &Config) -> Result<Fdb, StartError> {

@@ -6,6 +6,7 @@ use pollux_engine::datapath::BURST;
 use pollux_net::{MAX_WORKERS, PortId};
 
 use super::host::Host;
+use super::qos;
 
 /// Mbufs that a worker keeps to itself, so that taking and giving back touches no shared line.
 pub(super) const POOL_CACHE: u32 = 512;
@@ -55,6 +56,8 @@ pub struct PortPlan {
     pub rx_ring: u16,
     /// Descriptors of a transmit queue; 0 where the ring is the VM's.
     pub tx_ring: u16,
+    /// Mbufs that wait when all its classes' queues are full.
+    pub queued: u32,
 }
 
 /// Packet memory.
@@ -93,12 +96,13 @@ fn default_cpus(online: &[usize]) -> Vec<usize> {
 }
 
 fn plan_ports(config: &Config, workers: usize) -> Vec<PortPlan> {
-    PortId::all().zip(&config.ports).map(|(id, port)| PortPlan::new(id, port, workers)).collect()
+    PortId::all().zip(&config.ports).map(|(id, port)| PortPlan::new(id, port, config, workers)).collect()
 }
 
 impl PortPlan {
-    /// What the file asks for `port`, to be polled by so many workers.
-    pub(super) fn new(id: PortId, port: &pollux_config::Port, workers: usize) -> Self {
+    /// What `config` asks for its `port`, to be polled by so many workers.
+    pub(super) fn new(id: PortId, port: &pollux_config::Port, config: &Config, workers: usize) -> Self {
+        let queued = qos::queue_mbufs(port, config.profile_of(port), workers);
         match &port.kind {
             PortKind::Device(device) => Self {
                 id,
@@ -106,9 +110,10 @@ impl PortPlan {
                 tx_queues: workers as u16,
                 rx_ring: device.rx_ring,
                 tx_ring: device.tx_ring,
+                queued,
             },
             PortKind::VhostUser(vhost) => {
-                Self { id, rx_queues: vhost.queues, tx_queues: vhost.queues, rx_ring: 0, tx_ring: 0 }
+                Self { id, rx_queues: vhost.queues, tx_queues: vhost.queues, rx_ring: 0, tx_ring: 0, queued }
             }
         }
     }
@@ -116,11 +121,12 @@ impl PortPlan {
     /// Mbufs that the port can hold at once.
     pub(super) fn mbufs(&self) -> u32 {
         let ring = |queues: u16, descriptors: u16| u32::from(queues) * u32::from(descriptors);
-        if self.rx_ring == 0 {
+        let in_rings = if self.rx_ring == 0 {
             u32::from(self.rx_queues) * VHOST_MBUFS_PER_QUEUE
         } else {
             ring(self.rx_queues, self.rx_ring) + ring(self.tx_queues, self.tx_ring)
-        }
+        };
+        in_rings.saturating_add(self.queued)
     }
 }
 
@@ -128,7 +134,7 @@ impl MemoryPlan {
     /// What the file says; else enough for every ring to be full at once, and for VMs that come later.
     fn new(config: &Config, ports: &[PortPlan], workers: usize) -> Self {
         let mbufs = match config.switch.memory {
-            None => full_rings(ports, workers) + spare(ports.len()),
+            None => full_rings(ports, workers).saturating_add(spare(ports.len())),
             Some(memory) => {
                 (memory.get().saturating_sub(OVERHEAD_BYTES) / bytes_per_mbuf(config.switch.hugepages)) as u32
             }
@@ -156,8 +162,8 @@ impl MemoryPlan {
 
 /// Mbufs for every ring to be full at once, and for what workers have in hand.
 fn full_rings(ports: &[PortPlan], workers: usize) -> u32 {
-    let held: u32 = ports.iter().map(PortPlan::mbufs).sum();
-    held + workers as u32 * (WORKER_MBUFS + POOL_CACHE + POOL_CACHE / 2)
+    let held = ports.iter().map(PortPlan::mbufs).fold(0, u32::saturating_add);
+    held.saturating_add(workers as u32 * (WORKER_MBUFS + POOL_CACHE + POOL_CACHE / 2))
 }
 
 fn bytes_per_mbuf(hugepages: bool) -> u64 {

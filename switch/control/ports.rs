@@ -15,6 +15,7 @@ use super::negotiated::Negotiated;
 use super::plan::{DATA_ROOM, PortPlan};
 use super::pools::Pools;
 use super::presence::Presence;
+use super::qos::PortQos;
 use super::sockets;
 use crate::worker::{Sink, Source, VhostSink};
 
@@ -36,6 +37,8 @@ pub(super) struct LivePort {
     pub(super) presence: Presence,
     /// The workers that poll its queues, one for each queue.
     pub(super) pollers: Vec<usize>,
+    /// Its priorities, queues and rates.
+    pub(super) qos: Option<PortQos>,
     /// What the workers had counted on a port of this number before it was this port.
     pub(super) before: PortTotals,
 }
@@ -145,6 +148,7 @@ impl AttachedPort<'_> {
             link,
             presence,
             pollers,
+            qos: None,
             before,
         };
         port.refresh();
@@ -199,6 +203,23 @@ impl LivePort {
         self.link = link;
         self.presence.note(link.up);
         changed.then_some(link)
+    }
+
+    /// The worker that polls its first receive queue.
+    pub(super) fn first_poller(&self) -> usize {
+        self.pollers.first().copied().unwrap_or(0)
+    }
+
+    /// Frames that wait in its queues.
+    pub(super) fn waiting(&self) -> u64 {
+        self.qos.as_ref().map_or(0, PortQos::waiting)
+    }
+
+    /// Drops what waits, once no worker is there to do it.
+    pub(super) fn clear(&self) {
+        if let Some(queues) = self.qos.as_ref().and_then(PortQos::queues) {
+            queues.clear();
+        }
     }
 
     /// The device's words for how it moves bursts, receiving and transmitting.

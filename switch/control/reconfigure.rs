@@ -9,13 +9,13 @@
 use std::time::{Duration, Instant};
 
 use pollux_config::{Changes, Config, Fault, Faults, Port};
-use pollux_engine::Snapshot;
 use pollux_engine::fdb::FdbKey;
 use pollux_net::{PortId, WorkerId};
 
 use super::plan::{self, MemoryPlan, PortPlan};
 use super::ports::{self, Dealt, LivePort};
-use super::{Host, StartError, Switch, multi_segment, preflight, specs};
+use super::qos::{Enlargement, Maker, PortQos};
+use super::{Host, StartError, Switch, multi_segment, preflight};
 use crate::worker::Order;
 
 /// How long a worker may take for a round. It takes microseconds, unless the kernel runs something else
@@ -58,6 +58,13 @@ impl From<Faults> for ReconfigureError {
 /// A port that is started, and its queues, which no worker has yet.
 type Fresh = (LivePort, Dealt);
 
+/// Ports' priorities, not yet in place.
+#[derive(Default)]
+struct NewQos {
+    ports: Vec<(PortId, Option<PortQos>)>,
+    enlargements: Vec<Enlargement>,
+}
+
 /// Takes a port's queues off the workers' loads.
 fn unload(loads: &mut [usize], port: &LivePort) {
     for &poller in &port.pollers {
@@ -88,9 +95,16 @@ impl Switch {
             self.discard(fresh.into_iter());
             return Err(self.restore(&leaving, why));
         }
+        let qos = match self.prepare_qos(&new, &fresh) {
+            Ok(qos) => qos,
+            Err(why) => {
+                self.discard(fresh.into_iter());
+                return Err(self.restore(&leaving, why));
+            }
+        };
         let elsewhere = self.in_other_vlans(&changes, &new);
         self.config = new;
-        self.join(fresh)?;
+        self.join(fresh, qos)?;
         self.apply_fdb(&changes, &elsewhere);
         Ok(changes)
     }
@@ -139,7 +153,7 @@ impl Switch {
         let (_, early) = self.in_order(changes, new);
         let early = new.ports.iter().filter(|port| early.contains(&port.name));
         let any = PortId::from_low_bits(0);
-        let early: u32 = early.map(|port| PortPlan::new(any, port, workers).mbufs()).sum();
+        let early: u32 = early.map(|port| PortPlan::new(any, port, new, workers).mbufs()).sum();
         let meanwhile = MemoryPlan::needed(&self.config, workers).mbufs + early;
         meanwhile.max(MemoryPlan::needed(new, workers).mbufs)
     }
@@ -177,7 +191,7 @@ impl Switch {
     }
 
     fn prepare_one(&mut self, config: &Config, port: &Port, id: PortId) -> Result<Fresh, StartError> {
-        let plan = PortPlan::new(id, port, self.sockets.len());
+        let plan = PortPlan::new(id, port, config, self.sockets.len());
         let attached = ports::attach(&self.eal, port, plan)?;
         let (queues, socket) = attached.rx_queues()?;
         let mut loads = self.loads.clone();
@@ -202,8 +216,11 @@ impl Switch {
             unload(&mut self.loads, port);
             self.order_all(|_| Order::GiveUp(port.id));
         }
-        let published = self.publish();
+        // Without a link, what waits for them is dropped and counted.
+        let published = self.publish_with(&gone);
+        let emptied = self.wait_until_empty(&gone);
         for port in gone {
+            port.clear();
             self.departed += self.totals_of(&port);
             self.shared.fdb.flush_port(port.id);
             for entry in self.config.fdb.statics.iter() {
@@ -215,11 +232,36 @@ impl Switch {
                 tracing::error!("port {}: {}", port.name, refused.error);
             }
         }
-        published
+        published.and(emptied)
+    }
+
+    /// Waits until nothing waits any more for ports that no worker sends to.
+    fn wait_until_empty(&self, ports: &[LivePort]) -> Result<(), ReconfigureError> {
+        let start = Instant::now();
+        while ports.iter().any(|port| port.waiting() > 0) {
+            if start.elapsed() > PATIENCE {
+                return Err(ReconfigureError::Stuck(WorkerId(0)));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    /// The priorities of all ports as `config` has them, those of `fresh` among them: made before any is
+    /// changed.
+    fn prepare_qos(&self, config: &Config, fresh: &[Fresh]) -> Result<NewQos, StartError> {
+        let mut maker = Maker::new(&self.eal, config, self.sockets.len());
+        let mut new = NewQos::default();
+        for live in self.ports.iter().chain(fresh.iter().map(|(port, _)| port)) {
+            let Some(port) = config.ports.iter().find(|port| port.name == live.name) else { continue };
+            let qos = maker.make(port, live.first_poller(), live.qos.as_ref(), &mut new.enlargements)?;
+            new.ports.push((live.id, qos));
+        }
+        Ok(new)
     }
 
     /// Lets the workers have ports that are started, and puts the tables of `self.config` in place.
-    fn join(&mut self, fresh: Vec<Fresh>) -> Result<(), ReconfigureError> {
+    fn join(&mut self, fresh: Vec<Fresh>, qos: NewQos) -> Result<(), ReconfigureError> {
         let mut sources = Vec::new();
         for (port, dealt) in fresh {
             let mut sinks = dealt.sinks.into_iter();
@@ -227,6 +269,14 @@ impl Switch {
             self.order_all(|_| Order::Send(id, sinks.next().unwrap_or(crate::worker::Sink::None)));
             sources.extend(dealt.sources);
             self.ports.push(port);
+        }
+        for (id, qos) in qos.ports {
+            if let Some(port) = self.ports.iter_mut().find(|port| port.id == id) {
+                port.qos = qos;
+            }
+        }
+        for Enlargement { worker, queues, storage } in qos.enlargements {
+            self.commanders[usize::from(worker.0)].give(Order::Enlarge(queues, storage));
         }
         let place = |name: &str| self.config.ports.iter().position(|port| port.name == name);
         self.ports.sort_by_key(|port| place(&port.name));
@@ -255,7 +305,12 @@ impl Switch {
             }
         }
         self.config = config.without(&gone);
-        let joined = self.join(fresh);
+        // What it was before can be had again, or else what there was stays.
+        let qos = self.prepare_qos(&self.config, &fresh).unwrap_or_else(|error| {
+            lost.push(error.to_string());
+            NewQos::default()
+        });
+        let joined = self.join(fresh, qos);
         self.add_statics(|_| true);
         match joined {
             Err(error) => error,
@@ -318,7 +373,12 @@ impl Switch {
     /// Puts the tables of the ports that there are in place, and waits until every worker has taken them
     /// up and followed its orders.
     fn publish(&self) -> Result<(), ReconfigureError> {
-        self.shared.publish(Snapshot::new(&specs(&self.config, &self.ports)));
+        self.publish_with(&[])
+    }
+
+    /// As [`publish`](Self::publish); workers are also to empty the queues of ports that are `leaving`.
+    fn publish_with(&self, leaving: &[LivePort]) -> Result<(), ReconfigureError> {
+        self.shared.publish(super::snapshot(&self.config, &self.ports, leaving));
         let start = Instant::now();
         while let Some(worker) = self.shared.behind() {
             if start.elapsed() > PATIENCE {

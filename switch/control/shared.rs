@@ -8,11 +8,12 @@ use pollux_engine::fdb::Fdb;
 use pollux_engine::{Snapshot, WorkerStats};
 use pollux_net::{PortId, PortSet, WorkerId};
 
+use crate::worker::DpdkPlatform;
+
 /// A snapshot with its place in the order of publication.
-#[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) epoch: u64,
-    pub(crate) snapshot: Snapshot,
+    pub(crate) snapshot: Snapshot<DpdkPlatform>,
 }
 
 /// How far one worker is, on a cache line of its own. The worker writes, the control plane reads.
@@ -41,7 +42,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(fdb: Fdb, snapshot: Snapshot, workers: usize) -> Self {
+    pub(crate) fn new(fdb: Fdb, snapshot: Snapshot<DpdkPlatform>, workers: usize) -> Self {
         Self {
             fdb,
             published: ArcSwap::from_pointee(Published { epoch: 0, snapshot }),
@@ -91,7 +92,7 @@ impl Shared {
 
     /// Puts `snapshot` in place of the current one. Workers take it up between bursts; the old one is
     /// kept until [`reclaim`](Self::reclaim) finds that all have.
-    pub(crate) fn publish(&self, snapshot: Snapshot) {
+    pub(crate) fn publish(&self, snapshot: Snapshot<DpdkPlatform>) {
         let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
         let epoch = self.published.load().epoch + 1;
         retired.push(self.published.swap(Arc::new(Published { epoch, snapshot })));

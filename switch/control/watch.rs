@@ -60,6 +60,10 @@ impl Switch {
         self.shared.fdb.sweep(now, self.shared.fdb.buckets().div_ceil(SWEEPS_PER_PASS));
         self.shared.reclaim();
         self.follow_moved_stations();
+        if second_passed {
+            let now = Instant::now();
+            self.ports.iter_mut().filter_map(|port| port.qos.as_mut()).for_each(|qos| qos.measure(now));
+        }
         // Devices without link events are asked once a second, the others as a precaution.
         if second_passed { self.look_at(|_| true) } else { Vec::new() }
     }

@@ -7,6 +7,7 @@
 //! | `port.attach` | `name`, `port`: the keys of the file's `[ports.NAME]` | `changes` |
 //! | `port.detach` | `name` | `changes` |
 //! | `vhost.show` | `port`? | `vms`: see [`VmState`]; guest agents are given a second |
+//! | `qos.show` | `port`? | `ports`: see [`PortQosState`](crate::control::PortQosState) |
 //! | `config.reload` | | `changes` |
 //! | `config.running` | | `text` |
 //!
@@ -76,6 +77,7 @@ pub fn answer(running: &mut Running, method: &str, params: Value) -> Result<Repl
     let whole = match method {
         "vhost.show" => return vhost_show(running, parse(params)?).map(Reply::Vms),
         "switch.info" => parse::<()>(params).map(|()| info(running)),
+        "qos.show" => qos_show(running, parse(params)?),
         "port.stats" => port_stats(running, parse(params)?),
         "port.attach" => attach(running, parse(params)?),
         "port.detach" => {
@@ -147,6 +149,14 @@ fn vhost_show(running: &Running, MaybePort { port }: MaybePort) -> Result<Vec<Vm
     check_port(port.as_deref(), vms.iter().map(|vm| vm.port.as_str()))?;
     vms.retain(|vm| port.as_ref().is_none_or(|port| *port == vm.port));
     Ok(vms)
+}
+
+fn qos_show(running: &Running, MaybePort { port }: MaybePort) -> Outcome {
+    let ports = &running.switch.config().ports;
+    check_port(port.as_deref(), ports.iter().map(|port| port.name.as_str()))?;
+    let mut states = running.switch.qos();
+    states.retain(|state| port.as_ref().is_none_or(|port| *port == state.port));
+    Ok(json!({ "ports": states }))
 }
 
 /// Refuses a port that isn't there.

@@ -82,7 +82,7 @@ impl Worker {
         while !self.shared.is_stopping() {
             let published = cache.load();
             if published.epoch != adopted {
-                self.orders.follow(&mut self.platform);
+                self.orders.follow(self.id, &mut self.platform);
                 adopted = published.epoch;
                 self.shared.adopt(self.id, published);
             }
@@ -91,6 +91,8 @@ impl Worker {
                 fdb: &self.shared.fdb,
                 links: self.shared.links(),
                 now_seconds: self.shared.now_seconds(),
+                now_cycles: if published.snapshot.needs_clock() { pollux_cpu::cycles() } else { 0 },
+                worker: self.id,
                 stats,
             };
             walk(&mut batch, &context, &mut outbox, &mut self.platform, &mut ());

@@ -5,9 +5,12 @@
 //! has adopted it, that all have been followed. Queues that a worker gives up travel back by a channel:
 //! what is dropped with them is for the control plane to drop.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use pollux_net::{MAX_PORTS, PortId};
+use dpdk::Mbuf;
+use pollux_engine::qos::{PortQueues, Storage};
+use pollux_net::{MAX_PORTS, PortId, WorkerId};
 
 use super::platform::{DpdkPlatform, Sink, Source};
 
@@ -22,6 +25,8 @@ pub(crate) enum Order {
     Send(PortId, Sink),
     /// Give up everything of this port.
     GiveUp(PortId),
+    /// Give its set of these queues more room.
+    Enlarge(Arc<PortQueues<Mbuf>>, Storage<Mbuf>),
 }
 
 /// What a worker gave up.
@@ -29,6 +34,7 @@ pub(crate) enum Order {
 pub(crate) enum GivenUp {
     Source(Source),
     Sink(Sink),
+    Storage(Arc<PortQueues<Mbuf>>, Storage<Mbuf>),
 }
 
 /// A worker's end.
@@ -65,11 +71,15 @@ impl Commander {
 
 impl Orders {
     /// Follows all that wait. Neither waits nor frees: the channels have room for more than there is.
-    pub(super) fn follow(&self, platform: &mut DpdkPlatform) {
+    pub(super) fn follow(&self, worker: WorkerId, platform: &mut DpdkPlatform) {
         while let Ok(order) = self.orders.try_recv() {
             match order {
                 Order::Poll(source) => platform.add_source(source),
                 Order::Send(port, sink) => self.give_back(GivenUp::Sink(platform.set_sink(port, sink))),
+                Order::Enlarge(queues, storage) => {
+                    let storage = queues.enlarge(worker, storage);
+                    self.give_back(GivenUp::Storage(queues, storage));
+                }
                 Order::GiveUp(port) => {
                     while let Some(source) = platform.remove_source(port) {
                         self.give_back(GivenUp::Source(source));

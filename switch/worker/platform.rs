@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use arrayvec::ArrayVec;
-use dpdk::{Mbuf, Mempool, RxQueue, SharedTxQueue, TxQueue};
+use dpdk::{FlowAcl, Mbuf, Mempool, RateMeter, RxQueue, SharedTxQueue, TxQueue};
 use pollux_engine::datapath::{BURST, Platform};
 use pollux_net::{MAX_PORTS, Offloads, PortId, WorkerId};
 
@@ -61,6 +63,8 @@ impl DpdkPlatform {
 
 impl Platform for DpdkPlatform {
     type Frame = Mbuf;
+    type Rules = Arc<FlowAcl>;
+    type Meter = RateMeter;
 
     #[inline(always)]
     fn sources(&self) -> usize {

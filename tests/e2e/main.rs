@@ -14,6 +14,7 @@ mod front_end;
 mod hotplug;
 mod hugepages;
 mod namespaces;
+mod qos;
 mod restarts;
 mod rings;
 mod signals;

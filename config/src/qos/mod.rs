@@ -1,5 +1,6 @@
 use pollux_net::{Dscp, Pcp, PcpCoding, TrafficClass};
 
+use crate::Bytes;
 use crate::port::check_name;
 use crate::tree::{Key, Node, Table};
 
@@ -32,6 +33,9 @@ pub struct QosProfile {
     pub priority_to_class: [TrafficClass; 8],
     /// The priority that each class is sent with; 0 for classes that aren't there.
     pub class_to_priority: [Pcp; TrafficClass::COUNT],
+    /// Whether frames leave with their class's priority: the file says so with `class_to_pcp`. Otherwise they
+    /// keep their own.
+    pub sends_class_priority: bool,
     /// The class of each DSCP, where ports trust it.
     pub dscp_to_class: [TrafficClass; Dscp::COUNT],
     /// In which order classes are served.
@@ -48,6 +52,15 @@ pub struct QosProfile {
 }
 
 impl QosProfile {
+    /// The smallest burst in octets of all policers; `None` if none counts octets. A frame passes if any of a
+    /// policer's bursts holds it.
+    pub(crate) fn smallest_policed_burst(&self) -> Option<Bytes> {
+        let classes = self.class.iter().filter_map(|class| class.ingress_rate.as_ref());
+        let rules = self.rules.iter().filter_map(|rule| rule.policer.as_ref());
+        let policers = self.ingress_rate.iter().chain(classes).chain(rules);
+        policers.filter_map(Policer::largest_burst).min()
+    }
+
     /// What a profile is that says no more than how many traffic classes it has, 1 to 8.
     pub fn plain(name: &str, traffic_classes: usize) -> Self {
         let priority_to_class = maps::recommended(traffic_classes);
@@ -57,6 +70,7 @@ impl QosProfile {
             coding: PcpCoding::default(),
             priority_to_class,
             class_to_priority: maps::representatives(traffic_classes),
+            sends_class_priority: false,
             dscp_to_class: maps::by_priority(&priority_to_class),
             classes: Classes::strict(traffic_classes),
             ingress_rate: None,
@@ -101,6 +115,7 @@ fn read_profile(name: &str, key: &Key<'_>, node: &Node<'_>) -> Option<QosProfile
         let profile = QosProfile {
             coding: coding.unwrap_or_default(),
             priority_to_class,
+            sends_class_priority: class_to_priority.is_some(),
             class_to_priority: class_to_priority.unwrap_or(plain.class_to_priority),
             dscp_to_class: dscp_to_class.unwrap_or(by_priority),
             classes: classes.unwrap_or(plain.classes),

@@ -1,6 +1,6 @@
 use pollux_net::{Pcp, Trust};
 
-use super::maps;
+use super::{Entry, maps};
 use crate::tree::{Node, alike};
 
 /// What the `qos` key of a port says.
@@ -16,7 +16,7 @@ const TRUST: [(&str, Trust); 3] = [("pcp", Trust::Pcp), ("dscp", Trust::Dscp), (
 
 /// Reads the `qos` key of a port, which may use these profiles. `default_trust` is what holds if it
 /// doesn't say, as far as that is known.
-pub(crate) fn read(node: &Node<'_>, profiles: &[String], default_trust: Option<Trust>) -> Option<PortQos> {
+pub(crate) fn read(node: &Node<'_>, profiles: &[Entry], default_trust: Option<Trust>) -> Option<PortQos> {
     node.table(|table| {
         let profile = table.get("profile", |node| profile_name(node, profiles));
         let trust = table.get("trust", |node| node.choice(&TRUST));
@@ -31,12 +31,12 @@ pub(crate) fn read(node: &Node<'_>, profiles: &[String], default_trust: Option<T
     })
 }
 
-fn profile_name(node: &Node<'_>, profiles: &[String]) -> Option<String> {
+fn profile_name(node: &Node<'_>, profiles: &[Entry]) -> Option<String> {
     let text = node.text("write the name of a table under [qos.profiles]")?;
-    if profiles.iter().any(|name| name == text) {
+    if profiles.iter().any(|entry| entry.name == text) {
         return Some(text.to_owned());
     }
-    let cure = match alike(text, profiles.iter().map(String::as_str)) {
+    let cure = match alike(text, profiles.iter().map(|entry| entry.name.as_str())) {
         Some(name) => format!("did you mean \"{name}\"?"),
         None => format!("add `[qos.profiles.{text}]`"),
     };

@@ -50,6 +50,23 @@ pub struct Shaper {
 }
 
 /// What of a frame counts, as the file has it.
+impl Policer {
+    /// Octets of the longest frame that can pass; `None` if it counts frames, which pass whatever their
+    /// length.
+    pub(super) fn largest_burst(&self) -> Option<Bytes> {
+        if self.meter.unit == RateUnit::Frames {
+            return None;
+        }
+        let burst = match self.meter.algorithm {
+            MeterAlgorithm::SrTcm { cbs, ebs, .. } | MeterAlgorithm::TrTcm4115 { cbs, ebs, .. } => {
+                cbs.max(ebs)
+            }
+            MeterAlgorithm::TrTcm { pbs, .. } => pbs,
+        };
+        Some(Bytes::new(burst))
+    }
+}
+
 const COUNTS: [(&str, RateUnit); 2] = [("frame", RateUnit::Octets), ("wire", RateUnit::WireOctets)];
 
 /// The ways in which a policer can be written.

@@ -41,6 +41,7 @@ enum {
 	SHIM_MBUF_PKT_LEN = offsetof(struct rte_mbuf, pkt_len),
 	SHIM_MBUF_DATA_LEN = offsetof(struct rte_mbuf, data_len),
 	SHIM_MBUF_RSS = offsetof(struct rte_mbuf, hash.rss),
+	SHIM_MBUF_CLASS = offsetof(struct rte_mbuf, hash.sched.traffic_class),
 	SHIM_MBUF_BUF_LEN = offsetof(struct rte_mbuf, buf_len),
 	SHIM_MBUF_POOL = offsetof(struct rte_mbuf, pool),
 	SHIM_MBUF_NEXT = offsetof(struct rte_mbuf, next),

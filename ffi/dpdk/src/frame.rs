@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::ptr;
 
 use dpdk_sys as sys;
-use pollux_net::{Frame, IpVersion, Pending, Protocol, Tag, Tci, Transport};
+use pollux_net::{Frame, IpVersion, Mark, Pending, Protocol, Tag, Tci, Transport};
 
 use crate::Mbuf;
 use crate::segment::Segment;
@@ -74,6 +74,17 @@ impl Frame for Mbuf {
         let received = first.ol_flags() & !(sys::SHIM_MBUF_RX_CHECKSUM_MASK | sys::SHIM_MBUF_RX_LRO);
         first.set_ol_flags(received & !sys::SHIM_MBUF_TX_OFFLOAD_MASK | version | checksum);
         first.set_tx_offload(lengths.iter().fold(0, |word, &(len, shift)| word | u64::from(len) << shift));
+    }
+
+    #[inline(always)]
+    fn mark(&self) -> Mark {
+        Mark::from_bits(self.segment().mark())
+    }
+
+    /// Lies where DPDK keeps the traffic class of frames on their way to a scheduler.
+    #[inline(always)]
+    fn set_mark(&mut self, mark: Mark) {
+        self.segment().set_mark(mark.bits());
     }
 
     #[inline]

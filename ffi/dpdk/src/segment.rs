@@ -50,6 +50,7 @@ impl Segment {
         pkt_len set_pkt_len = SHIM_MBUF_PKT_LEN: u32;
         data_len set_data_len = SHIM_MBUF_DATA_LEN: u16;
         rss_hash = SHIM_MBUF_RSS: u32;
+        mark set_mark = SHIM_MBUF_CLASS: u8;
         buf_len = SHIM_MBUF_BUF_LEN: u16;
         next_raw set_next_raw = SHIM_MBUF_NEXT: *mut sys::rte_mbuf;
         tx_offload set_tx_offload = SHIM_MBUF_TX_OFFLOAD: u64;

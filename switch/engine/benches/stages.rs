@@ -11,7 +11,8 @@ use pollux_cpu::cycles;
 use pollux_engine::datapath::{BURST, Batch, Context, Observer, Outbox, Platform, Stage, walk};
 use pollux_engine::fdb::{Fdb, FdbOptions};
 use pollux_engine::{PortSpec, Snapshot, WorkerStats};
-use pollux_net::{Mac, PortId, PortVlan, Vid, VlanMode};
+use pollux_model::{PlainMeter, PlainRules};
+use pollux_net::{Mac, PortId, PortVlan, Vid, VlanMode, WorkerId};
 
 const STAGES: [Stage; 8] = [
     Stage::Rx,
@@ -86,6 +87,8 @@ fn frame(tagged: bool) -> Vec<u8> {
 
 impl Platform for Loop {
     type Frame = Vec<u8>;
+    type Rules = PlainRules;
+    type Meter = PlainMeter;
 
     fn sources(&self) -> usize {
         2
@@ -167,7 +170,15 @@ fn measure(pairs: usize, modes: [VlanMode; 2]) -> [f64; STAGES.len()] {
     let fdb = Fdb::new(FdbOptions { capacity: (4 * pairs).max(4096), ageing_seconds: 300, seed: 1 });
     let stats = WorkerStats::new();
     let links = [id(0), id(1)].into_iter().collect();
-    let context = Context { snapshot: &snapshot, fdb: &fdb, links, now_seconds: 1, stats: &stats };
+    let context = Context {
+        snapshot: &snapshot,
+        fdb: &fdb,
+        links,
+        now_seconds: 1,
+        now_cycles: 0,
+        worker: WorkerId(0),
+        stats: &stats,
+    };
     let (mut batch, mut outbox) = (Batch::new(), Outbox::new());
     let mut wires = Loop::new(pairs, tagged);
     let mut pass = |packets: usize, clock: &mut Clock| {

@@ -8,6 +8,7 @@
 
 pub mod datapath;
 pub mod fdb;
+pub mod qos;
 mod reason;
 mod stats;
 mod tables;

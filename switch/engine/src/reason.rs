@@ -44,9 +44,12 @@ reasons! {
     EgressNotMember "egress_not_member" "The destination's port is no longer a member of the VLAN; counted on the ingress port.",
     PortDown "port_down" "The destination's port has no link; counted on the ingress port.",
     NoDestination "no_destination" "Nobody else in the VLAN has a link; counted on the ingress port.",
+    Policed "policed" "Above the rate that a policer takes; counted on the ingress port.",
     NoMbuf "no_mbuf" "No buffer was free for a flood's copy or a piece of a frame to be cut; counted on the egress port.",
     MtuExceeded "mtu_exceeded" "Longer than the egress port's MTU allows; counted on the egress port.",
     NoHeadroom "no_headroom" "The buffer has no room for a tag, or is shared; counted on the egress port.",
+    QueueFull "queue_full" "The queue of its class had no room; counted on the egress port.",
+    Wred "wred" "Dropped early, by its colour and how full the queue of its class was on average; counted on the egress port.",
     TxFull "tx_full" "The device or the VM took no more, or has no buffer as long; counted on the egress port.",
 }
 

@@ -189,9 +189,9 @@ pub struct Accounting {
 
 impl Accounting {
     /// The sums over all ports of all workers. Exact once the workers rest; while they run, counts of
-    /// bursts under way may be on one side only.
-    pub fn of<'a>(workers: impl IntoIterator<Item = &'a WorkerStats>) -> Self {
-        let mut sum = Self::default();
+    /// bursts under way may be on one side only. `waiting`: frames in the queues of ports.
+    pub fn of<'a>(workers: impl IntoIterator<Item = &'a WorkerStats>, waiting: u64) -> Self {
+        let mut sum = Self { queued: waiting, ..Self::default() };
         for stats in workers {
             sum.queued += stats.queued();
             for port in PortId::all() {

@@ -1,9 +1,13 @@
 use std::array;
+use std::sync::Arc;
 
 use pollux_net::{
     MAX_PORTS, MTU_OVERHEAD, PortId, PortSet, PortVlan, PriorityTags, Tci, Tpid, Trust, VID_SLOTS, Vid,
     VidSet, VlanMode,
 };
+
+use crate::datapath::Platform;
+use crate::qos::{EgressQos, IngressQos};
 
 /// Who is in a VLAN.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,8 +35,7 @@ pub(crate) enum Admission {
 }
 
 /// What the data path needs to know of one port.
-#[derive(Debug)]
-pub(crate) struct PortTable {
+pub(crate) struct PortTable<P: Platform> {
     pub(crate) admission: Admission,
     /// Octets of the longest frame that the port takes or sends, tags included.
     pub(crate) max_len: usize,
@@ -47,6 +50,10 @@ pub(crate) struct PortTable {
     pub(crate) plain_untagged: bool,
     /// Whether what sends to the port may leave checksums and segmentation to others.
     pub(crate) may_leave_work: bool,
+    /// Its classes, rules and policers for what comes. `None`: frames keep their priority.
+    pub(crate) ingress: Option<Arc<IngressQos<P::Rules, P::Meter>>>,
+    /// Its classes, queues and rates for what leaves. `None`: what the device has no room for is dropped.
+    pub(crate) egress: Option<Arc<EgressQos<P::Frame>>>,
 }
 
 /// One port, as the control plane describes it to the relay.
@@ -64,14 +71,17 @@ pub struct PortSpec {
 
 /// Everything the data path reads and never writes: built whole by the control plane, then swapped in
 /// between bursts.
-#[derive(Debug)]
-pub struct Snapshot {
+pub struct Snapshot<P: Platform> {
     /// By VID. As long as the type says, so that an index needs no check.
     vlans: Box<[Vlan; VID_SLOTS]>,
-    ports: Box<[PortTable; MAX_PORTS]>,
+    ports: Box<[PortTable<P>; MAX_PORTS]>,
+    /// Ports that have classes for what leaves.
+    with_classes: PortSet,
+    /// Whether anything depends on the time of day, to the cycle.
+    needs_clock: bool,
 }
 
-impl Snapshot {
+impl<P: Platform> Snapshot<P> {
     /// The tables of these ports.
     pub fn new(ports: &[PortSpec]) -> Self {
         let mut vlans = Box::new([Vlan::default(); VID_SLOTS]);
@@ -88,7 +98,34 @@ impl Snapshot {
         for port in ports {
             tables[port.id.index()] = PortTable::new(&port.vlan, port.mtu, port.may_leave_work);
         }
-        Self { vlans, ports: tables }
+        Self { vlans, ports: tables, with_classes: PortSet::EMPTY, needs_clock: false }
+    }
+
+    /// The same, with `port` taking frames like this.
+    #[must_use]
+    pub fn with_ingress(mut self, port: PortId, qos: Arc<IngressQos<P::Rules, P::Meter>>) -> Self {
+        self.needs_clock |= qos.policing().is_some();
+        self.ports[port.index()].ingress = Some(qos);
+        self
+    }
+
+    /// The same, with `port` sending frames like this.
+    #[must_use]
+    pub fn with_egress(mut self, port: PortId, qos: Arc<EgressQos<P::Frame>>) -> Self {
+        self.needs_clock = true;
+        self.with_classes = self.with_classes.with(port);
+        self.ports[port.index()].egress = Some(qos);
+        self
+    }
+
+    /// Whether [`Context::now_cycles`](crate::datapath::Context::now_cycles) is read.
+    pub fn needs_clock(&self) -> bool {
+        self.needs_clock
+    }
+
+    #[inline(always)]
+    pub(crate) fn with_classes(&self) -> PortSet {
+        self.with_classes
     }
 
     #[inline(always)]
@@ -97,12 +134,12 @@ impl Snapshot {
     }
 
     #[inline(always)]
-    pub(crate) fn port(&self, port: PortId) -> &PortTable {
+    pub(crate) fn port(&self, port: PortId) -> &PortTable<P> {
         &self.ports[port.index()]
     }
 }
 
-impl PortTable {
+impl<P: Platform> PortTable<P> {
     fn new(vlan: &PortVlan, mtu: u16, may_leave_work: bool) -> Self {
         let (admission, customer_vids) = match &vlan.mode {
             VlanMode::Access { vid } => (Admission::Access { vid: *vid }, None),
@@ -120,6 +157,8 @@ impl PortTable {
             plain_untagged: vlan.priority_tags == PriorityTags::Never && customer_vids.is_none(),
             customer_vids,
             may_leave_work,
+            ingress: None,
+            egress: None,
         }
     }
 }

@@ -8,9 +8,10 @@ use arrayvec::ArrayVec;
 use pollux_engine::datapath::{BURST, Batch, Context, Outbox, Platform, walk};
 use pollux_engine::fdb::{Fdb, FdbOptions};
 use pollux_engine::{Accounting, PortSpec, PortTotals, Reason, Snapshot, WorkerStats};
+use pollux_model::{PlainMeter, PlainRules};
 use pollux_net::{
     Frame, IpVersion, MTU_OVERHEAD, Offloads, Pending, PortId, PortSet, PortVlan, Tag, Tci, Tpid, Transport,
-    Vid, VidSet, VlanMode,
+    Vid, VidSet, VlanMode, WorkerId,
 };
 use proptest::prelude::*;
 
@@ -79,6 +80,8 @@ struct Memory {
 
 impl Platform for Memory {
     type Frame = Loose;
+    type Rules = PlainRules;
+    type Meter = PlainMeter;
 
     fn sources(&self) -> usize {
         1
@@ -146,12 +149,20 @@ fn flood(frames: Vec<Loose>, mtu: u16, offloads: Offloads, frames_left: usize) -
     let stats = WorkerStats::new();
     let fdb = Fdb::new(FdbOptions { capacity: 1024, ageing_seconds: 300, seed: 1 });
     let links = [VM, ACCESS, TRUNK].into_iter().fold(PortSet::EMPTY, PortSet::with);
-    let context = Context { snapshot: &snapshot, fdb: &fdb, links, now_seconds: 7, stats: &stats };
+    let context = Context {
+        snapshot: &snapshot,
+        fdb: &fdb,
+        links,
+        now_seconds: 7,
+        now_cycles: 0,
+        worker: WorkerId(0),
+        stats: &stats,
+    };
     let offloads = [Offloads::NONE, offloads, offloads];
     let mut memory = Memory { waiting: frames, sent: Vec::new(), offloads, frames_left };
     let (mut batch, mut outbox) = (Batch::new(), Outbox::new());
     while walk(&mut batch, &context, &mut outbox, &mut memory, &mut ()) > 0 {}
-    assert!(Accounting::of([&stats]).balances(), "{:?}", Accounting::of([&stats]));
+    assert!(Accounting::of([&stats], 0).balances(), "{:?}", Accounting::of([&stats], 0));
     let egress = [ACCESS, TRUNK].map(|port| stats.port(port));
     Got { sent: memory.sent, totals: stats.port(VM), egress }
 }
@@ -447,7 +458,15 @@ fn a_wire_that_claims_unfinished_frames_is_not_believed() {
     let stats = WorkerStats::new();
     let fdb = Fdb::new(FdbOptions { capacity: 1024, ageing_seconds: 300, seed: 1 });
     let links = PortSet::EMPTY.with(VM).with(ACCESS);
-    let context = Context { snapshot: &snapshot, fdb: &fdb, links, now_seconds: 7, stats: &stats };
+    let context = Context {
+        snapshot: &snapshot,
+        fdb: &fdb,
+        links,
+        now_seconds: 7,
+        now_cycles: 0,
+        worker: WorkerId(0),
+        stats: &stats,
+    };
     let short = Recipe { payload: vec![1; 100], segment_len: None, ..recipe() }.frame();
     let waiting = vec![recipe().frame(), short.clone()];
     let mut memory = Memory { waiting, sent: Vec::new(), offloads: [Offloads::NONE; 3], frames_left: 0 };

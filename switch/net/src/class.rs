@@ -111,6 +111,43 @@ impl Colour {
     }
 }
 
+/// A frame's class and colour in one octet, for the way between two ports.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Mark(u8);
+
+impl Mark {
+    /// Both.
+    pub const fn new(class: TrafficClass, colour: Colour) -> Self {
+        Self(class.0 | (colour as u8) << 3)
+    }
+
+    /// The class.
+    #[inline(always)]
+    pub const fn class(self) -> TrafficClass {
+        TrafficClass::from_low_bits(self.0)
+    }
+
+    /// The colour.
+    #[inline(always)]
+    pub const fn colour(self) -> Colour {
+        match self.0 >> 3 {
+            0 => Colour::Green,
+            1 => Colour::Yellow,
+            _ => Colour::Red,
+        }
+    }
+
+    /// As a frame carries it.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// What [`bits`](Self::bits) were.
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +167,16 @@ mod tests {
         assert_eq!(row(6), [1, 0, 2, 2, 3, 3, 4, 5]);
         assert_eq!(row(7), [1, 0, 2, 3, 4, 4, 5, 6]);
         assert_eq!(row(8), [1, 0, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn a_mark_holds_both() {
+        for class in TrafficClass::all() {
+            for colour in Colour::ALL {
+                let mark = Mark::from_bits(Mark::new(class, colour).bits());
+                assert_eq!((mark.class(), mark.colour()), (class, colour));
+            }
+        }
     }
 
     #[test]

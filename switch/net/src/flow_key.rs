@@ -310,6 +310,13 @@ pub trait FlowRules: Send + Sync {
     fn first_fits(&self, keys: &[FlowKey], hits: &mut [u32]);
 }
 
+impl<R: FlowRules> FlowRules for std::sync::Arc<R> {
+    #[inline]
+    fn first_fits(&self, keys: &[FlowKey], hits: &mut [u32]) {
+        (**self).first_fits(keys, hits);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 use std::num::NonZeroU16;
 
-use crate::{Pending, Tag, Tci, Transport};
+use crate::{Mark, Pending, Tag, Tci, Transport};
 
 /// Octets of an Ethernet header without tags: two addresses and the EtherType.
 pub const ETHERNET_HEADER_LEN: usize = 14;
@@ -42,6 +42,14 @@ pub trait Frame: Sized {
     /// Leaves it to the port that the frame goes to: the checksum of what lies where `transport` says, and
     /// to cut it into payloads of `segment_len` octets, if there is one.
     fn leave_pending(&mut self, transport: &Transport, segment_len: Option<NonZeroU16>);
+
+    /// The mark that it was given last. What can carry none says the default.
+    fn mark(&self) -> Mark {
+        Mark::default()
+    }
+
+    /// Gives it a mark for its way through the switch. It leaves no trace on the wire.
+    fn set_mark(&mut self, _mark: Mark) {}
 
     /// Inserts `tag` between the source address and what follows it. Returns `false`, and leaves the
     /// frame as it was, if there is no room in front of the frame, its head is shorter than 12

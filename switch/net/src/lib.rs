@@ -22,7 +22,7 @@ mod transport;
 mod vlan;
 
 pub use checksum::Checksum;
-pub use class::{Colour, TrafficClass};
+pub use class::{Colour, Mark, TrafficClass};
 pub use coding::PcpCoding;
 pub use dscp::{Dscp, ParseDscpError};
 pub use flow::flow_hash;

@@ -31,8 +31,10 @@ mod fdb;
 mod ingress;
 mod model;
 mod outcome;
+mod plain;
 #[cfg(test)]
 mod tests;
 
 pub use model::{Model, ModelPort};
 pub use outcome::{Accounts, Outcome, Reason};
+pub use plain::{PlainMeter, PlainRules};

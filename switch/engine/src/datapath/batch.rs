@@ -1,5 +1,5 @@
 use arrayvec::ArrayVec;
-use pollux_net::{Mac, PortId, Tag, Tci, Tpid, Vid};
+use pollux_net::{Mac, Mark, PortId, Tag, Tci, Tpid, Vid};
 
 use super::offload::Offload;
 use crate::Reason;
@@ -36,6 +36,10 @@ pub(crate) struct Lane {
     pub(crate) vid: Vid,
     /// classify: the tag with which tagged ports send the frame.
     pub(crate) tag: Tag,
+    /// prioritise: the class and colour, where the ingress port has a profile. police: the colour.
+    pub(crate) mark: Mark,
+    /// prioritise: the first rule that the frame fits, counted from 1; 0: none.
+    pub(crate) rule: u16,
     /// The decision so far.
     pub(crate) verdict: Verdict,
 }
@@ -46,6 +50,8 @@ const BLANK: Lane = Lane {
     outer: None,
     vid: Vid::DEFAULT,
     tag: Tag { tpid: Tpid::CTag, tci: Tci::from_bits(0) },
+    mark: Mark::from_bits(0),
+    rule: 0,
     verdict: Verdict::Pending,
 };
 
@@ -58,6 +64,8 @@ pub struct Batch<F> {
     pub(crate) lanes: [Lane; BURST],
     /// learn: source and destination as the FDB looks for them.
     pub(crate) probes: [[Probe; 2]; BURST],
+    /// prioritise: classes that the ingress port has; 0: it has no profile, and lanes no mark.
+    pub(crate) classes: u8,
     /// offload: bit n for frame n, whose sender left work undone.
     pub(crate) unfinished: u32,
     /// offload: which work, for those frames.
@@ -81,6 +89,7 @@ impl<F> Batch<F> {
             frames: ArrayVec::new(),
             lanes: [BLANK; BURST],
             probes: [[Probe::default(); 2]; BURST],
+            classes: 0,
             unfinished: 0,
             offloads: [Offload::default(); BURST],
         }

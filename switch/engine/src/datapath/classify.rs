@@ -9,12 +9,13 @@
 use pollux_net::{PortId, Tag, Tci, Tpid, Vid};
 
 use super::batch::{Batch, Lane, Verdict};
+use super::platform::Platform;
 use crate::tables::{Admission, PortTable};
 use crate::{Reason, Snapshot};
 
 const RESERVED_VID: u16 = 4095;
 
-pub(super) fn classify<F>(batch: &mut Batch<F>, snapshot: &Snapshot) {
+pub(super) fn classify<P: Platform>(batch: &mut Batch<P::Frame>, snapshot: &Snapshot<P>) {
     let ingress = batch.ingress;
     let port = snapshot.port(ingress);
     let pending = batch.lanes_mut().map(|(lane, _)| lane).filter(|lane| lane.verdict == Verdict::Pending);
@@ -31,7 +32,7 @@ pub(super) fn classify<F>(batch: &mut Batch<F>, snapshot: &Snapshot) {
 
 /// Gives the frame the VLAN that `choose` makes of its VID field, 0 for none.
 #[inline(always)]
-fn admit(lane: &mut Lane, port: &PortTable, choose: impl FnOnce(u16) -> Result<Vid, Reason>) {
+fn admit<P: Platform>(lane: &mut Lane, port: &PortTable<P>, choose: impl FnOnce(u16) -> Result<Vid, Reason>) {
     let vid_bits = lane.outer.map_or(0, |tag| tag.tci.vid_bits());
     match choose(vid_bits) {
         Ok(vid) => {
@@ -53,7 +54,12 @@ fn access(vid_bits: u16, pvid: Vid) -> Result<Vid, Reason> {
 }
 
 #[inline(always)]
-fn trunk(vid_bits: u16, native: Option<Vid>, ingress: PortId, snapshot: &Snapshot) -> Result<Vid, Reason> {
+fn trunk<P: Platform>(
+    vid_bits: u16,
+    native: Option<Vid>,
+    ingress: PortId,
+    snapshot: &Snapshot<P>,
+) -> Result<Vid, Reason> {
     match Vid::new(vid_bits) {
         Some(vid) if snapshot.vlan(vid).members.contains(ingress) => Ok(vid),
         Some(_) => Err(Reason::NotMember),
@@ -65,7 +71,7 @@ fn trunk(vid_bits: u16, native: Option<Vid>, ingress: PortId, snapshot: &Snapsho
 /// A customer's tag stays his own: it may be refused and its priority believed, but the frame counts
 /// as one without a tag of ours.
 #[inline(always)]
-fn admit_tunnel(lane: &mut Lane, port: &PortTable, vid: Vid, tpid: Tpid) {
+fn admit_tunnel<P: Platform>(lane: &mut Lane, port: &PortTable<P>, vid: Vid, tpid: Tpid) {
     let customer_vid = lane.outer.map_or(0, |tag| tag.tci.vid_bits());
     if customer_vid == RESERVED_VID {
         lane.verdict = Verdict::Drop(Reason::ReservedVid);
@@ -79,7 +85,7 @@ fn admit_tunnel(lane: &mut Lane, port: &PortTable, vid: Vid, tpid: Tpid) {
 
 /// PCP and DEI as a TCI holds them.
 #[inline(always)]
-fn priority(lane: &Lane, port: &PortTable) -> u16 {
+fn priority<P: Platform>(lane: &Lane, port: &PortTable<P>) -> u16 {
     match lane.outer {
         Some(tag) if port.trusts_tag => tag.tci.bits() & Tci::PRIORITY_MASK,
         _ => port.default_priority,

@@ -3,7 +3,7 @@
 //!
 //! Batch: in order, so that frames of one flow stay in order; frames in a row that go out of one port
 //! together, unless the sender of one left work to do. Takes the frames out of the batch into the outboxes;
-//! reads every lane. Each port of a flood gets a frame of its own: a buffer that one port may rewrite is
+//! reads every lane; marks frames for ports with classes. Each port of a flood gets a frame of its own: a buffer that one port may rewrite is
 //! never shared with another. Drops, on the ingress port, what earlier stages condemned; on the egress port
 //! [`Reason::NoMbuf`], [`Reason::MtuExceeded`], [`Reason::CustomerVid`], [`Reason::NoHeadroom`]. Frames with
 //! work left go on to finish.
@@ -18,37 +18,44 @@ use super::offload::Offload;
 use super::outbox::Outbox;
 use super::platform::Platform;
 use crate::Reason;
+use crate::qos::EgressQos;
 use crate::tables::PortTable;
 
 pub(super) fn egress<P: Platform>(
     batch: &mut Batch<P::Frame>,
-    context: &Context<'_>,
+    context: &Context<'_, P>,
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
 ) {
     if batch.unfinished != 0 {
         return one_by_one(batch, context, outbox, platform);
     }
-    let ingress = batch.ingress;
+    let (ingress, classes) = (batch.ingress, batch.classes);
     let mut lanes = &batch.lanes[..batch.frames.len()];
     let mut frames = batch.frames.drain(..);
     while let Some(first) = lanes.first() {
         let Verdict::Forward(port) = first.verdict else {
             lanes = &lanes[1..];
             if let Some(frame) = frames.next() {
-                let way = Way { lane: first, offload: None, ingress };
+                let way = Way { lane: first, offload: None, ingress, classes };
                 flood_or_drop(frame, way, context, outbox, platform);
             }
             continue;
         };
-        let most = outbox.room(port, platform, context.stats).min(lanes.len());
+        let most = outbox.room(port, context, platform).min(lanes.len());
         let end = lanes[..most].iter().position(|lane| lane.verdict != Verdict::Forward(port));
         let (run, rest) = lanes.split_at(end.unwrap_or(most));
         lanes = rest;
         let table = context.snapshot.port(port);
         let ready = run.iter().zip(frames.by_ref()).filter_map(|(lane, mut frame)| {
             let tagged = context.snapshot.vlan(lane.vid).tagged.contains(port);
-            let rewritten = rewrite(&mut frame, lane, tagged, table);
+            let rewritten = match &table.egress {
+                None => rewrite(&mut frame, lane, tagged, table),
+                Some(qos) => {
+                    let lane = classed(&mut frame, lane, classes, qos);
+                    rewrite(&mut frame, &lane, tagged, table)
+                }
+            };
             match rewritten.and_then(|()| fits(&frame, table)) {
                 Ok(()) => Some(frame),
                 Err(reason) => {
@@ -68,21 +75,23 @@ struct Way<'a> {
     /// What its sender left to do.
     offload: Option<&'a Offload>,
     ingress: PortId,
+    /// Classes where it came in; 0: it was given none.
+    classes: u8,
 }
 
 /// A batch in which senders left work to do.
 #[inline(never)]
 fn one_by_one<P: Platform>(
     batch: &mut Batch<P::Frame>,
-    context: &Context<'_>,
+    context: &Context<'_, P>,
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
 ) {
-    let ingress = batch.ingress;
+    let (ingress, classes) = (batch.ingress, batch.classes);
     let lanes = batch.lanes.iter().zip(&batch.offloads).enumerate();
     for (frame, (index, (lane, offload))) in batch.frames.drain(..).zip(lanes) {
         let offload = (batch.unfinished >> index & 1 == 1).then_some(offload);
-        let way = Way { lane, offload, ingress };
+        let way = Way { lane, offload, ingress, classes };
         match lane.verdict {
             Verdict::Forward(port) => send(frame, way, port, context, outbox, platform),
             _ => flood_or_drop(frame, way, context, outbox, platform),
@@ -95,7 +104,7 @@ fn one_by_one<P: Platform>(
 fn flood_or_drop<P: Platform>(
     frame: P::Frame,
     way: Way<'_>,
-    context: &Context<'_>,
+    context: &Context<'_, P>,
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
 ) {
@@ -112,7 +121,7 @@ fn flood_or_drop<P: Platform>(
 fn flood<P: Platform>(
     frame: P::Frame,
     way: Way<'_>,
-    context: &Context<'_>,
+    context: &Context<'_, P>,
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
 ) {
@@ -136,30 +145,51 @@ fn send<P: Platform>(
     mut frame: P::Frame,
     way: Way<'_>,
     port: PortId,
-    context: &Context<'_>,
+    context: &Context<'_, P>,
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
 ) {
     let len = frame.len();
     let table = context.snapshot.port(port);
     let tagged = context.snapshot.vlan(way.lane.vid).tagged.contains(port);
-    let ready = rewrite(&mut frame, way.lane, tagged, table);
+    let ready = match &table.egress {
+        None => rewrite(&mut frame, way.lane, tagged, table),
+        Some(qos) => {
+            let lane = classed(&mut frame, way.lane, way.classes, qos);
+            rewrite(&mut frame, &lane, tagged, table)
+        }
+    };
     if let (Ok(()), Some(offload)) = (ready, way.offload) {
         let offload = offload.shifted(frame.len() as isize - len as isize);
         return finish(frame, &offload, way.ingress, port, context, outbox, platform);
     }
     match ready.and_then(|()| fits(&frame, table)) {
         Ok(()) => {
-            outbox.room(port, platform, context.stats);
+            outbox.room(port, context, platform);
             outbox.extend(port, std::iter::once(frame));
         }
         Err(reason) => context.stats.count_drops(port, reason, 1),
     }
 }
 
+/// Marks the frame with its class at a port that has some, and returns its lane with the tag that goes with
+/// it.
+#[inline(always)]
+fn classed<F: Frame>(frame: &mut F, lane: &Lane, classes: u8, qos: &EgressQos<F>) -> Lane {
+    let mark = qos.mark(lane.tag.tci, classes, lane.mark);
+    frame.set_mark(mark);
+    let tag = Tag { tci: qos.tci(lane.tag.tci, mark.class()), ..lane.tag };
+    Lane { tag, ..*lane }
+}
+
 /// Gives the frame the tags with which the port sends it, or says why the port doesn't.
 #[inline(always)]
-fn rewrite<F: Frame>(frame: &mut F, lane: &Lane, tagged: bool, table: &PortTable) -> Result<(), Reason> {
+fn rewrite<P: Platform>(
+    frame: &mut P::Frame,
+    lane: &Lane,
+    tagged: bool,
+    table: &PortTable<P>,
+) -> Result<(), Reason> {
     let rewritten = match lane.outer {
         _ if tagged => tag(frame, lane),
         Some(_) => done(frame.pop_tag()),
@@ -173,7 +203,7 @@ fn rewrite<F: Frame>(frame: &mut F, lane: &Lane, tagged: bool, table: &PortTable
 }
 
 #[inline(always)]
-fn fits<F: Frame>(frame: &F, table: &PortTable) -> Result<(), Reason> {
+fn fits<P: Platform>(frame: &P::Frame, table: &PortTable<P>) -> Result<(), Reason> {
     if frame.len() <= table.max_len { Ok(()) } else { Err(Reason::MtuExceeded) }
 }
 
@@ -190,7 +220,11 @@ fn tag<F: Frame>(frame: &mut F, lane: &Lane) -> Result<(), Reason> {
 /// Refuses what a tunnel doesn't pass, and gives a frame without a tag a priority tag where the port wants
 /// one.
 #[inline(never)]
-fn untagged_specially<F: Frame>(frame: &mut F, lane: &Lane, table: &PortTable) -> Result<(), Reason> {
+fn untagged_specially<P: Platform>(
+    frame: &mut P::Frame,
+    lane: &Lane,
+    table: &PortTable<P>,
+) -> Result<(), Reason> {
     let inner = outer_tag(frame.head());
     if let Some(vids) = &table.customer_vids
         && !vids.contains(inner.map_or(0, |tag| tag.tci.vid_bits()))

@@ -18,7 +18,7 @@ pub(super) fn finish<P: Platform>(
     offload: &Offload,
     ingress: PortId,
     port: PortId,
-    context: &Context<'_>,
+    context: &Context<'_, P>,
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
 ) {
@@ -36,9 +36,11 @@ pub(super) fn finish<P: Platform>(
         frame.leave_pending(&transport, segment_len);
     } else if segment_len.is_some() {
         context.stats.count_replicated(ingress, offload.frames() as u64 - 1);
+        let mark = frame.mark();
         return cut(&frame, offload, platform, |platform, piece| match piece {
-            Some(piece) => {
-                outbox.room(port, platform, context.stats);
+            Some(mut piece) => {
+                piece.set_mark(mark);
+                outbox.room(port, context, platform);
                 outbox.extend(port, std::iter::once(piece));
             }
             None => drop(Reason::NoMbuf),
@@ -46,8 +48,8 @@ pub(super) fn finish<P: Platform>(
     } else if !set_checksum(&mut frame, &transport) {
         return drop(Reason::NoHeadroom);
     }
-    outbox.room(port, platform, context.stats);
-    outbox.add_long(port, frame, platform, context.stats);
+    outbox.room(port, context, platform);
+    outbox.add_long(port, frame, context, platform);
 }
 
 /// Computes the checksum and writes it. Returns `false` if the frame's memory is shared.

@@ -7,11 +7,17 @@
 use pollux_net::{PortId, PortSet};
 
 use super::batch::{Batch, Verdict};
+use super::platform::Platform;
 use crate::fdb::Moment;
 use crate::tables::Vlan;
 use crate::{Reason, Snapshot};
 
-pub(super) fn lookup<F>(batch: &mut Batch<F>, snapshot: &Snapshot, fdb: Moment<'_>, links: PortSet) {
+pub(super) fn lookup<P: Platform>(
+    batch: &mut Batch<P::Frame>,
+    snapshot: &Snapshot<P>,
+    fdb: Moment<'_>,
+    links: PortSet,
+) {
     let ingress = batch.ingress;
     for (lane, [_, destination]) in batch.lanes_mut() {
         if lane.verdict != Verdict::Pending {

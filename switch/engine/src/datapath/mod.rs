@@ -15,9 +15,12 @@ mod offload;
 mod outbox;
 mod parse;
 mod platform;
+mod police;
+mod prioritise;
+mod queue;
 mod tx;
 
-use pollux_net::PortSet;
+use pollux_net::{PortSet, WorkerId};
 
 pub use batch::{BURST, Batch};
 pub use outbox::Outbox;
@@ -27,19 +30,31 @@ use crate::fdb::Fdb;
 use crate::{Snapshot, WorkerStats};
 
 /// What a worker sees of the rest of the switch while it walks one round.
-#[derive(Clone, Copy)]
-pub struct Context<'a> {
+pub struct Context<'a, P: Platform> {
     /// Ports and VLANs as the control plane last published them.
-    pub snapshot: &'a Snapshot,
+    pub snapshot: &'a Snapshot<P>,
     /// The addresses, shared by all workers.
     pub fdb: &'a Fdb,
     /// Ports that have a link.
     pub links: PortSet,
     /// Whole seconds since the switch started.
     pub now_seconds: u32,
+    /// The time stamp counter at the start of the round, if the snapshot
+    /// [needs it](Snapshot::needs_clock).
+    pub now_cycles: u64,
+    /// Which worker this is.
+    pub worker: WorkerId,
     /// This worker's counters.
     pub stats: &'a WorkerStats,
 }
+
+impl<P: Platform> Clone for Context<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P: Platform> Copy for Context<'_, P> {}
 
 /// A stretch of the way that an [`Observer`] hears of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -48,13 +63,13 @@ pub enum Stage {
     Rx,
     /// Headers were read, and what VMs left to do.
     Parse,
-    /// VLANs and priorities were decided.
+    /// VLANs, priorities and classes were decided.
     Classify,
     /// The FDB's lines were asked for.
     Prepare,
     /// Sources were learned.
     Learn,
-    /// Destinations were found.
+    /// Destinations were found, and rates looked at.
     Lookup,
     /// Tags were set, floods copied, outboxes filled.
     Egress,
@@ -82,7 +97,7 @@ impl Observer for () {
 #[inline]
 pub fn walk<P: Platform>(
     batch: &mut Batch<P::Frame>,
-    context: &Context<'_>,
+    context: &Context<'_, P>,
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
     observer: &mut impl Observer,
@@ -104,17 +119,20 @@ pub fn walk<P: Platform>(
         offload::offload(batch, snapshot);
         observer.passed(Stage::Parse, frames);
         classify::classify(batch, snapshot);
+        prioritise::prioritise(batch, snapshot);
         observer.passed(Stage::Classify, frames);
         learn::prepare(batch, fdb);
         observer.passed(Stage::Prepare, frames);
         learn::learn(batch, fdb);
         observer.passed(Stage::Learn, frames);
         lookup::lookup(batch, snapshot, fdb, links);
+        police::police(batch, context);
         observer.passed(Stage::Lookup, frames);
         egress::egress(batch, context, outbox, platform);
         observer.passed(Stage::Egress, frames);
     }
-    outbox.flush(platform, stats);
+    outbox.flush(context, platform);
+    queue::serve_waiting(context, platform);
     observer.passed(Stage::Tx, total);
     total
 }

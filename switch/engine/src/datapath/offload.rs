@@ -10,6 +10,7 @@ use std::num::NonZeroU16;
 use pollux_net::{Frame, Transport};
 
 use super::batch::{Batch, Verdict};
+use super::platform::Platform;
 use crate::{Reason, Snapshot};
 
 /// The least payload that a VM may have its frames cut to: what Linux takes as the least segment of a
@@ -49,7 +50,7 @@ impl Offload {
     }
 }
 
-pub(super) fn offload<F: Frame>(batch: &mut Batch<F>, snapshot: &Snapshot) {
+pub(super) fn offload<P: Platform>(batch: &mut Batch<P::Frame>, snapshot: &Snapshot<P>) {
     batch.unfinished = 0;
     let table = snapshot.port(batch.ingress);
     if !table.may_leave_work {

@@ -10,8 +10,7 @@ use std::array;
 
 use super::batch::BURST;
 use super::platform::Platform;
-use super::tx;
-use crate::WorkerStats;
+use super::{Context, tx};
 
 /// Octets that may wait for a port before a long frame has them sent, so that such frames don't hold more
 /// memory than what a burst of them comes with.
@@ -40,15 +39,15 @@ impl<F> Outbox<F> {
     pub(super) fn room<P: Platform<Frame = F>>(
         &mut self,
         port: PortId,
+        context: &Context<'_, P>,
         platform: &mut P,
-        stats: &WorkerStats,
     ) -> usize {
         if !self.waiting.contains(port) {
             platform.expect_transmit(port);
         }
         let frames = &mut self.ports[port.index()];
         if frames.is_full() {
-            tx::transmit(port, frames, platform, stats);
+            tx::transmit(port, frames, context, platform);
         }
         frames.remaining_capacity()
     }
@@ -65,29 +64,29 @@ impl<F> Outbox<F> {
         &mut self,
         port: PortId,
         frame: F,
+        context: &Context<'_, P>,
         platform: &mut P,
-        stats: &WorkerStats,
     ) where
         F: Frame,
     {
         self.extend(port, std::iter::once(frame));
         let frames = &mut self.ports[port.index()];
         if frames.iter().map(Frame::len).sum::<usize>() > HEAVY {
-            tx::transmit(port, frames, platform, stats);
+            tx::transmit(port, frames, context, platform);
         }
     }
 
     /// Hands everything over; what a device doesn't take is dropped.
     #[inline]
-    pub(super) fn flush<P: Platform<Frame = F>>(&mut self, platform: &mut P, stats: &WorkerStats) {
+    pub(super) fn flush<P: Platform<Frame = F>>(&mut self, context: &Context<'_, P>, platform: &mut P) {
         if self.waiting.is_empty() {
             return;
         }
-        stats.set_queued(self.waiting.iter().map(|port| self.ports[port.index()].len() as u64).sum());
+        context.stats.set_queued(self.waiting.iter().map(|port| self.ports[port.index()].len() as u64).sum());
         for port in self.waiting.iter() {
-            tx::transmit(port, &mut self.ports[port.index()], platform, stats);
+            tx::transmit(port, &mut self.ports[port.index()], context, platform);
         }
         self.waiting = PortSet::EMPTY;
-        stats.set_queued(0);
+        context.stats.set_queued(0);
     }
 }

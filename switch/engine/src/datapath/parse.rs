@@ -8,11 +8,12 @@
 use pollux_net::{ETHERNET_HEADER_LEN, Frame, Mac, Tag, Tci, Tpid};
 
 use super::batch::{Batch, Lane, Verdict};
+use super::platform::Platform;
 use crate::{Reason, Snapshot, WorkerStats};
 
 const TAGGED_HEADER_LEN: usize = ETHERNET_HEADER_LEN + Tag::LEN;
 
-pub(super) fn parse<F: Frame>(batch: &mut Batch<F>, snapshot: &Snapshot, stats: &WorkerStats) {
+pub(super) fn parse<P: Platform>(batch: &mut Batch<P::Frame>, snapshot: &Snapshot<P>, stats: &WorkerStats) {
     let ingress = batch.ingress;
     let table = snapshot.port(ingress);
     let max_len = table.max_len;

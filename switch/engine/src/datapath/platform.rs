@@ -1,5 +1,5 @@
 use arrayvec::ArrayVec;
-use pollux_net::{Frame, Offloads, PortId};
+use pollux_net::{FlowRules, Frame, Meter, Offloads, PortId};
 
 use super::batch::BURST;
 
@@ -7,6 +7,12 @@ use super::batch::BURST;
 pub trait Platform {
     /// What carries a frame.
     type Frame: Frame;
+
+    /// What finds the rule that a frame fits.
+    type Rules: FlowRules;
+
+    /// What colours frames by a rate.
+    type Meter: Meter;
 
     /// Receive queues that this worker polls, numbered from 0.
     fn sources(&self) -> usize;

@@ -6,7 +6,8 @@ use arrayvec::ArrayVec;
 use pollux_engine::datapath::{BURST, Batch, Context, Outbox, Platform, walk};
 use pollux_engine::fdb::{Fdb, FdbKey, FdbOptions};
 use pollux_engine::{Accounting, PortSpec, Reason, Snapshot, WorkerStats};
-use pollux_net::{Mac, PortId, PortSet, Vid};
+use pollux_model::{PlainMeter, PlainRules};
+use pollux_net::{Mac, PortId, PortSet, Vid, WorkerId};
 
 /// One queue that frames come from, and one for each port that they go to.
 struct Memory {
@@ -17,6 +18,8 @@ struct Memory {
 
 impl Platform for Memory {
     type Frame = Vec<u8>;
+    type Rules = PlainRules;
+    type Meter = PlainMeter;
 
     fn sources(&self) -> usize {
         1
@@ -62,7 +65,7 @@ pub(crate) struct Bench {
     pub(crate) fdb: Fdb,
     pub(crate) links: PortSet,
     pub(crate) now_seconds: u32,
-    snapshot: Snapshot,
+    snapshot: Snapshot<Memory>,
     stats: WorkerStats,
     batch: Batch<Vec<u8>>,
     outbox: Outbox<Vec<u8>>,
@@ -105,6 +108,8 @@ impl Bench {
             fdb: &self.fdb,
             links: self.links,
             now_seconds: self.now_seconds,
+            now_cycles: 0,
+            worker: WorkerId(0),
             stats: &self.stats,
         };
         while walk(&mut self.batch, &context, &mut self.outbox, &mut memory, &mut ()) > 0 {}
@@ -117,7 +122,7 @@ impl Bench {
     }
 
     pub(crate) fn accounting(&self) -> Accounting {
-        Accounting::of([&self.stats])
+        Accounting::of([&self.stats], 0)
     }
 
     fn drops(&self) -> Vec<(PortId, Reason, u64)> {
