@@ -1,6 +1,7 @@
 //! The control plane: starts the switch from a file, watches over it, and stops it.
 
 mod describe;
+mod flow_control;
 pub mod guest;
 mod host;
 mod negotiated;

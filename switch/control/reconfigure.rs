@@ -12,6 +12,7 @@ use pollux_config::{Changes, Config, Fault, Faults, Port};
 use pollux_engine::fdb::FdbKey;
 use pollux_net::{PortId, WorkerId};
 
+use super::flow_control::Pauses;
 use super::plan::{self, MemoryPlan, PortPlan};
 use super::ports::{self, Dealt, LivePort};
 use super::qos::{Enlargement, Maker, PortQos};
@@ -90,6 +91,10 @@ impl Switch {
         let (late, early) = self.in_order(&changes, &new);
         let mut fresh = Vec::new();
         self.prepare(&new, &early, &mut fresh)?;
+        if let Err(error) = self.set_pauses(&changes.retuned, &new) {
+            self.discard(fresh.into_iter());
+            return Err(error.into());
+        }
         self.detach(&leaving)?;
         if let Err(why) = self.prepare(&new, &late, &mut fresh) {
             self.discard(fresh.into_iter());
@@ -201,6 +206,35 @@ impl Switch {
         self.loads = loads;
         port.before = self.counted(id);
         Ok((port, dealt))
+    }
+
+    /// Has the devices of ports that stay pause as `new` says; all of them, or none.
+    fn set_pauses(&mut self, retuned: &[String], new: &Config) -> Result<(), StartError> {
+        let named =
+            |config: &Config, name: &str| config.ports.iter().find(|port| port.name == name).map(Pauses::of);
+        let mut done: Vec<(String, Pauses, Pauses)> = Vec::new();
+        for name in retuned {
+            let (Some(before), Some(after)) = (named(&self.config, name), named(new, name)) else { continue };
+            let Some(live) = self.ports.iter_mut().find(|port| port.name == *name) else { continue };
+            if before == after {
+                continue;
+            }
+            if let Err(error) = after.set(&before, &mut live.device) {
+                done.push((name.clone(), before, after));
+                self.undo_pauses(done);
+                return Err(StartError::Port(name.clone(), error));
+            }
+            done.push((name.clone(), before, after));
+        }
+        Ok(())
+    }
+
+    fn undo_pauses(&mut self, done: Vec<(String, Pauses, Pauses)>) {
+        for (name, before, after) in done {
+            let live = self.ports.iter_mut().find(|port| port.name == name);
+            // What refused to be set may refuse to be set back; it is then as it was.
+            let _ = live.map(|live| before.set(&after, &mut live.device));
+        }
     }
 
     /// Takes ports away.
