@@ -4,8 +4,10 @@
 mod distance;
 mod error;
 mod generator;
+mod lab;
 mod load;
 mod peers;
+mod virtio_user;
 
 pub use error::{BenchError, Result};
 pub use generator::GeneratorArgs;

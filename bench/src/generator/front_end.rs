@@ -1,25 +1,19 @@
 //! One side: a VM's end of a vhost-user port.
 
 use arrayvec::ArrayVec;
-use dpdk::{Device, Eal, Mbuf, Mempool, PortConfig, RxQueue, Started, TxQueue};
+use dpdk::{Mbuf, Mempool};
 use pollux_net::Frame;
 
 use super::check::Check;
 use crate::load::{self, FRAME_LEN, Load};
-use crate::{BenchError, Result};
-
-/// Frames that are sent and received at once.
-pub(super) const BURST: usize = 32;
+use crate::virtio_user::{BURST, VirtioUser};
 
 /// A stream's frame in a cache line of its own.
 #[repr(align(64))]
 struct Template([u8; FRAME_LEN]);
 
 pub(super) struct FrontEnd {
-    rx: RxQueue,
-    tx: TxQueue,
-    /// Keeps the device.
-    _port: dpdk::Port<Started>,
+    device: VirtioUser,
     pool: Mempool,
     templates: Vec<Template>,
     /// The stream of the next frame.
@@ -44,27 +38,10 @@ pub(super) struct Counts {
 }
 
 impl FrontEnd {
-    /// Connects `device` to the switch.
-    pub(super) fn new(
-        eal: &Eal,
-        pool: &Mempool,
-        load: &Load,
-        side: u8,
-        device: Device,
-        queue_size: u16,
-    ) -> Result<Self> {
-        let config = PortConfig { rx_ring: queue_size, tx_ring: queue_size, ..PortConfig::default() };
-        let stopped = device.attach(eal)?;
-        let started = stopped.start(&config, std::slice::from_ref(pool));
-        let mut port = started.map_err(|refused| refused.error)?;
-        let mut queues = port.take_queues()?;
-        let (Some(rx), Some(tx)) = (queues.rx.pop(), queues.tx.pop()) else {
-            return Err(BenchError::process("the load", "a front end without queues"));
-        };
-        Ok(Self {
-            rx,
-            tx,
-            _port: port,
+    /// Sends what `load` has for `side`, and checks what the other one sent.
+    pub(super) fn new(device: VirtioUser, pool: &Mempool, load: &Load, side: u8) -> Self {
+        Self {
+            device,
             pool: pool.clone(),
             templates: load.frames(side).map(Template).collect(),
             stream: 0,
@@ -73,14 +50,14 @@ impl FrontEnd {
             // What arrives here was sent by the other side.
             check: Check::new(1 - side, load.streams()),
             counts: Counts::default(),
-        })
+        }
     }
 
     /// Takes a burst, and checks it.
     #[inline]
     pub(super) fn receive(&mut self) {
         let mut burst = ArrayVec::<Mbuf, BURST>::new();
-        let count = self.rx.receive(&mut burst);
+        let count = self.device.rx.receive(&mut burst);
         self.counts.polls += 1;
         if count == 0 {
             self.counts.empty_polls += 1;
@@ -100,7 +77,7 @@ impl FrontEnd {
         if self.waiting.is_empty() {
             self.fill();
         }
-        self.counts.sent += self.tx.transmit(&mut self.waiting) as u64;
+        self.counts.sent += self.device.tx.transmit(&mut self.waiting) as u64;
         self.counts.blocked += u64::from(!self.waiting.is_empty());
     }
 

@@ -9,10 +9,11 @@ mod traffic;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use dpdk::{Device, Eal, EalOptions, Mempool, PoolOptions};
+use dpdk::{Mempool, PoolOptions};
 
 use crate::distance::Distance;
 use crate::load::{Load, Payload};
+use crate::virtio_user::{self, VirtioUser};
 use crate::{BenchError, Result};
 use front_end::FrontEnd;
 pub(crate) use report::{Faults, Report, Slice};
@@ -82,17 +83,7 @@ pub(crate) fn run(args: &GeneratorArgs) -> Result<()> {
         return Err(BenchError::Input("name two sockets, each with --socket".to_owned()));
     };
     let load = Load::new(args.pairs, args.seed, args.payload);
-    let eal = Eal::init(&EalOptions {
-        file_prefix: format!("pollux-load-{}", std::process::id()),
-        // Ordinary memory can be shared with the back end only if it is a file's.
-        in_memory: !args.no_huge,
-        hugepages: !args.no_huge,
-        memory: args.no_huge.then_some(ORDINARY_MEMORY),
-        management_cpu: Some(args.cpu),
-        // So that the back end gets a few large pieces of memory, and not one for each hugepage.
-        extra: if args.no_huge { Vec::new() } else { vec!["--single-file-segments".to_owned()] },
-        ..EalOptions::default()
-    })?;
+    let eal = virtio_user::environment(args.cpu, args.no_huge, ORDINARY_MEMORY)?;
     let options = PoolOptions {
         purpose: "the load".to_owned(),
         mbufs: 8 * u32::from(args.queue_size) + 4095,
@@ -103,13 +94,11 @@ pub(crate) fn run(args: &GeneratorArgs) -> Result<()> {
     let thread = eal.register_thread()?;
     // It has to be there before anything polls.
     let distance = args.switch_cpu.map(Distance::to).transpose()?;
-    let mut traffic = Traffic {
-        sides: [
-            FrontEnd::new(&eal, &pool, &load, 0, args.device(0, left), args.queue_size)?,
-            FrontEnd::new(&eal, &pool, &load, 1, args.device(1, right), args.queue_size)?,
-        ],
-        thread,
+    let side = |number, socket: &Path| -> Result<_> {
+        let device = VirtioUser::connect(&eal, &pool, number, socket, args.queue_size, &args.front_end)?;
+        Ok(FrontEnd::new(device, &pool, &load, number))
     };
+    let mut traffic = Traffic { sides: [side(0, left)?, side(1, right)?], thread };
     // A switch takes a while to see that a front end is there.
     let start = Instant::now();
     while traffic.run(Duration::from_millis(1), true).received.contains(&0) {
@@ -131,21 +120,6 @@ pub(crate) fn run(args: &GeneratorArgs) -> Result<()> {
         }
     }
     print(&Report::of(&traffic.sides))
-}
-
-impl GeneratorArgs {
-    fn device(&self, side: u8, socket: &Path) -> Device {
-        let mut devargs = format!(
-            "net_virtio_user{side},path={},queues=1,queue_size={},mac=02:ff:ff:ff:ff:0{side}",
-            socket.display(),
-            self.queue_size
-        );
-        if !self.front_end.is_empty() {
-            devargs.push(',');
-            devargs.push_str(&self.front_end);
-        }
-        Device::new(devargs)
-    }
 }
 
 fn seconds(seconds: f64) -> Result<Duration> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use super::front_end::{BURST, FrontEnd};
+use super::front_end::FrontEnd;
+use crate::virtio_user::BURST;
 
 /// What the load sent and received; of each pair of numbers, one for each direction or side.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

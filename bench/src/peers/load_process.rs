@@ -1,13 +1,10 @@
 //! The load between two vhost-user ports: a process of its own.
 
-use std::path::Path;
 use std::time::Duration;
 
-use super::interrupt;
-use super::process::Process;
 use super::scene::Stage;
-use super::switch::keep_runtime_files;
 use crate::generator::{MEASURING, Report};
+use crate::lab::{Process, keep_runtime_files, wait_for_socket};
 use crate::load::Payload;
 use crate::{BenchError, Result};
 
@@ -38,7 +35,7 @@ impl LoadProcess {
         // The generator is a command of this binary.
         let program = std::env::current_exe().map_err(BenchError::io("finding this program"))?;
         let process = Process::start("the load", &program, |command| {
-            keep_runtime_files(command, stage);
+            keep_runtime_files(command, stage.folder);
             command.args(["bench", "generate", "--socket"]).arg(&sockets[0]).arg("--socket").arg(&sockets[1]);
             let mut option = |name: &str, value: String| {
                 command.arg(name).arg(value);
@@ -85,14 +82,4 @@ impl LoadProcess {
         let patience = self.patience;
         self.process.wait_for(what, patience, |line| serde_json::from_str(line).ok())
     }
-}
-
-fn wait_for_socket(path: &Path) -> Result<()> {
-    for _ in 0..500 {
-        if path.exists() {
-            return Ok(());
-        }
-        interrupt::sleep(interrupt::TICK)?;
-    }
-    Err(BenchError::process("the switch", format_args!("no socket {} within 10 s", path.display())))
 }

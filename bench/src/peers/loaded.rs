@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::cpu;
 use super::load_process::{LoadProcess, Plan};
 use super::sample::{Loaded, Round, Sample};
 use super::scene::Stage;
 use super::switch::Switch;
 use crate::generator::{Report, Slice};
+use crate::lab::cpu;
 use crate::{BenchError, Result};
 
 /// The share of a slice for which the load must have had its CPU.

@@ -29,15 +29,11 @@
 
 mod alone;
 mod capture;
-mod cpu;
-mod hugepages;
-mod interrupt;
 mod load_process;
 mod loaded;
 mod near;
 mod ovs;
 mod pollux;
-mod process;
 mod report;
 mod sample;
 mod scene;
@@ -50,9 +46,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::lab::{self, Hugepages, cpu, interrupt, table};
 use crate::load::{Load, Payload};
 use crate::{BenchError, Result};
-use hugepages::Hugepages;
 use near::Near;
 use report::Run;
 use sample::{Round, Sample};
@@ -123,7 +119,7 @@ pub struct PeersArgs {
 pub(crate) fn run(args: &PeersArgs) -> Result<()> {
     let cpus = Cpus { worker: args.worker_cpu, house: args.house_cpu };
     args.check(cpus)?;
-    let pollux = sample::pollux(args.pollux.as_ref())?;
+    let pollux = lab::program(args.pollux.as_ref())?;
     let mut versions = Vec::new();
     for system in &args.systems {
         versions.push(switch::version(*system, &pollux)?);
@@ -200,7 +196,7 @@ fn measure(
     near: &mut Option<Near>,
 ) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
-    let captures_folder = folder()?;
+    let captures_folder = lab::folder()?;
     for &scene in &args.scenes {
         let systems: Vec<_> =
             args.systems.iter().copied().filter(|system| system.takes_part(scene)).collect();
@@ -226,7 +222,7 @@ fn measure(
                             near.wait()?;
                             round.near = near.limit();
                         }
-                        let folder = folder()?;
+                        let folder = lab::folder()?;
                         let stage = Stage {
                             scene,
                             cpus,
@@ -260,12 +256,6 @@ fn measure(
     Ok(samples)
 }
 
-/// A folder that goes when it is dropped. Its path is short, as sockets' paths must be.
-fn folder() -> Result<tempfile::TempDir> {
-    let made = tempfile::Builder::new().prefix("pollux-bench-").tempdir();
-    made.map_err(BenchError::io("making a temporary folder"))
-}
-
 fn progress(sample: &Sample, tsc_hz: f64) -> String {
     let mut line = format!(
         "{:<10} {:>6} pairs, round {}: {:<12} {:>6} Mpps, {:>5} cycles a frame",
@@ -273,13 +263,13 @@ fn progress(sample: &Sample, tsc_hz: f64) -> String {
         sample.pairs,
         sample.round,
         sample.system.name(),
-        report::mpps(sample.rate),
+        table::mpps(sample.rate),
         report::cycles(tsc_hz / sample.rate),
     );
     if let Some(load) = &sample.load {
         line.push_str(&format!("; round trip {} cycles for {:.1} s", load.round_trip, load.near_seconds));
         if let Some(rate) = load.far_rate {
-            line.push_str(&format!(", {} Mpps when far", report::mpps(rate)));
+            line.push_str(&format!(", {} Mpps when far", table::mpps(rate)));
         }
         line.push_str(&format!("; {}", load.report));
     }

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::process::{Process, output};
 use super::scene::{PORTS, Scene, Stage};
-use super::switch::{EAL, Switch, keep_runtime_files};
+use super::switch::{EAL, Switch};
+use crate::lab::{Process, interrupt, keep_runtime_files, output};
 use crate::{BenchError, Result};
 
 /// The daemon with DPDK, as Debian installs it beside the one without.
@@ -43,7 +43,7 @@ impl Ovs {
         configure(stage)?;
         let daemon = Process::start("ovs-vswitchd", Path::new("unshare"), |command| {
             private(command, folder);
-            keep_runtime_files(command, stage);
+            keep_runtime_files(command, folder);
             // The bridge is an interface of its namespace too.
             command.args(["--net", "--", DAEMON]);
             command.arg(format!("unix:{}", folder.join("db.sock").display()));
@@ -141,7 +141,7 @@ fn wait_for_file(path: &Path) -> Result<()> {
         if path.exists() {
             return Ok(());
         }
-        super::interrupt::sleep(super::interrupt::TICK)?;
+        interrupt::sleep(interrupt::TICK)?;
     }
     Err(BenchError::process("ovsdb-server", format_args!("no {} within 5 s", path.display())))
 }

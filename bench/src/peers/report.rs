@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use super::sample::Sample;
 use super::scene::Cpus;
 use super::summary::Summary;
 use super::targets::Verdict;
+use crate::lab::table::{align_right, mpps, table};
 use crate::load::Payload;
 use crate::{BenchError, Result};
 
@@ -64,9 +64,7 @@ impl Run {
                 "when far",
             ];
             let mut table = table(&header, rows.collect());
-            for number in [0, 3, 4, 5, 6, 7, 8, 9] {
-                align_right(&mut table, number);
-            }
+            align_right(&mut table, [0, 3, 4, 5, 6, 7, 8, 9]);
             text.push_str(&format!("\n{}\n{table}\n", scene.title()));
         }
         let faults = self.faults();
@@ -127,31 +125,9 @@ fn row(summary: &Summary) -> Vec<String> {
     ]
 }
 
-/// Millions a second, in as many digits as mean something.
-pub(super) fn mpps(rate: f64) -> String {
-    let millions = rate / 1e6;
-    match millions {
-        10.0.. => format!("{millions:.1}"),
-        1.0.. => format!("{millions:.2}"),
-        _ => format!("{millions:.3}"),
-    }
-}
-
 pub(super) fn cycles(cycles: f64) -> String {
     match cycles {
         1000.0.. => format!("{cycles:.0}"),
         _ => format!("{cycles:.1}"),
-    }
-}
-
-fn table(header: &[&str], rows: Vec<Vec<String>>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header).add_rows(rows);
-    table
-}
-
-fn align_right(table: &mut Table, column: usize) {
-    if let Some(column) = table.column_mut(column) {
-        column.set_cell_alignment(CellAlignment::Right);
     }
 }

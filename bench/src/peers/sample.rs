@@ -1,6 +1,5 @@
 //! One system, one load, one round.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -9,9 +8,9 @@ use super::alone;
 use super::loaded;
 use super::scene::{Scene, Stage, System};
 use super::switch;
+use crate::Result;
 use crate::generator::Report;
 use crate::load::Payload;
-use crate::{BenchError, Result};
 
 /// What a round of a system gave.
 #[derive(Clone, Debug, Serialize)]
@@ -103,13 +102,5 @@ fn warm_up(system: System, stage: &Stage<'_>) -> Duration {
             Duration::from_secs(3) + Duration::from_millis(pairs).min(Duration::from_secs(27))
         }),
         _ => Duration::from_secs(1) + Duration::from_micros(pairs * 10),
-    }
-}
-
-/// The path of the switch to measure: one that was named, or this program.
-pub(super) fn pollux(named: Option<&PathBuf>) -> Result<PathBuf> {
-    match named {
-        Some(path) => Ok(path.clone()),
-        None => std::env::current_exe().map_err(BenchError::io("finding this program")),
     }
 }

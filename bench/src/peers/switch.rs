@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::Command;
 
 use super::ovs::Ovs;
-use super::pollux::Pollux;
-use super::process::{Process, output};
+use super::pollux;
 use super::scene::{Cpus, Stage, System};
 use super::testpmd::Testpmd;
+use crate::lab::{Process, output};
 use crate::{BenchError, Result};
 
 /// A switch that runs. Dropping it ends it, and removes what it left.
@@ -26,7 +26,7 @@ pub(super) trait Switch {
 pub(super) fn start(system: System, stage: &Stage<'_>) -> Result<Box<dyn Switch>> {
     Ok(match system {
         System::Pollux | System::PolluxTags | System::PolluxTwoWorkers => {
-            Box::new(Pollux::start(system, stage)?)
+            Box::new(pollux::start(system, stage)?)
         }
         System::TestpmdIo => Box::new(Testpmd::start(stage, "io")?),
         System::TestpmdMac => Box::new(Testpmd::start(stage, "mac")?),
@@ -37,11 +37,6 @@ pub(super) fn start(system: System, stage: &Stage<'_>) -> Result<Box<dyn Switch>
 /// What every DPDK process gets to leave nothing behind: no file on a hugetlbfs, and its runtime folder
 /// in ours.
 pub(super) const EAL: [&str; 3] = ["--in-memory", "--no-pci", "--no-telemetry"];
-
-/// Sets the folder in which DPDK makes its runtime folder.
-pub(super) fn keep_runtime_files(command: &mut Command, stage: &Stage<'_>) {
-    command.env("RUNTIME_DIRECTORY", stage.folder);
-}
 
 /// DPDK's threads: 0 manages, 1 polls.
 pub(super) fn lcores(cpus: Cpus) -> String {

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::process::Process;
 use super::scene::{Scene, Stage};
-use super::switch::{EAL, Switch, keep_runtime_files, lcores};
+use super::switch::{EAL, Switch, lcores};
 use crate::Result;
+use crate::lab::{Process, keep_runtime_files};
 
 pub(super) struct Testpmd(Process);
 
@@ -19,7 +19,7 @@ impl Testpmd {
         let mut process = Process::start(&format!("testpmd {mode}"), Path::new("stdbuf"), |command| {
             // It would keep what it says to itself until there is a page of it.
             command.args(["--output=L", "dpdk-testpmd"]);
-            keep_runtime_files(command, stage);
+            keep_runtime_files(command, stage.folder);
             command.args(EAL).arg("--lcores").arg(lcores(stage.cpus)).args(["--main-lcore", "0"]);
             for device in &devices {
                 command.arg("--vdev").arg(device);

@@ -21,7 +21,7 @@ const KEPT_LINES: usize = 30;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A process, its output line by line. Dropping it ends it.
-pub(super) struct Process {
+pub(crate) struct Process {
     name: String,
     child: Child,
     input: Option<ChildStdin>,
@@ -32,7 +32,7 @@ pub(super) struct Process {
 impl Process {
     /// Starts a program, away from the terminal's signals: they are for us to pass on. Should we be
     /// killed, the system kills it (and so it has to be started by a thread that stays).
-    pub(super) fn start(name: &str, program: &Path, set_up: impl FnOnce(&mut Command)) -> Result<Self> {
+    pub(crate) fn start(name: &str, program: &Path, set_up: impl FnOnce(&mut Command)) -> Result<Self> {
         use std::os::unix::process::CommandExt;
 
         let mut command = Command::new("setpriv");
@@ -51,19 +51,19 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, input, lines, last: VecDeque::new() })
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Writes a line to its input.
-    pub(super) fn say(&mut self, line: &str) -> Result<()> {
+    pub(crate) fn say(&mut self, line: &str) -> Result<()> {
         let Some(input) = &mut self.input else { return Ok(()) };
         let written = writeln!(input, "{line}").and_then(|()| input.flush());
         written.map_err(|error| self.failure(format!("takes no input: {error}")))
     }
 
     /// Reads lines until `pick` takes one.
-    pub(super) fn wait_for<T>(
+    pub(crate) fn wait_for<T>(
         &mut self,
         what: &str,
         patience: Duration,
@@ -92,14 +92,14 @@ impl Process {
     }
 
     /// Passes over what it has written so far.
-    pub(super) fn forget_lines(&mut self) {
+    pub(crate) fn forget_lines(&mut self) {
         while let Ok(line) = self.lines.try_recv() {
             self.keep(line);
         }
     }
 
     /// The error that says what it did, and what it said last.
-    pub(super) fn failure(&mut self, what: impl std::fmt::Display) -> BenchError {
+    pub(crate) fn failure(&mut self, what: impl std::fmt::Display) -> BenchError {
         self.forget_lines();
         let mut text = what.to_string();
         for line in &self.last {
@@ -117,13 +117,13 @@ impl Process {
     }
 
     /// Sends SIGTERM.
-    pub(super) fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         self.signal(Signal::SIGTERM);
     }
 
     /// Waits for its end, after it was asked for; what it wrote is left to read with `rest`. Whoever
     /// takes too long, or fails, is an error.
-    pub(super) fn wait(&mut self) -> Result<()> {
+    pub(crate) fn wait(&mut self) -> Result<()> {
         // The end of its input is the last thing that it can be told.
         self.input = None;
         match self.wait_until(Instant::now() + PATIENCE) {
@@ -137,7 +137,7 @@ impl Process {
     }
 
     /// The lines that it wrote and nobody waited for, after its end.
-    pub(super) fn rest(&mut self) -> Vec<String> {
+    pub(crate) fn rest(&mut self) -> Vec<String> {
         // Both ends of its output are closed, so this comes to an end.
         std::iter::from_fn(|| self.lines.recv_timeout(PATIENCE).ok()).collect()
     }
@@ -185,7 +185,7 @@ fn pass_lines(output: impl Read + Send + 'static, lines: Sender<String>) {
 }
 
 /// Runs a short program, and returns what it wrote.
-pub(super) fn output(command: &mut Command) -> Result<String> {
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     use std::os::unix::process::CommandExt;
 
     let name = command.get_program().to_string_lossy().into_owned();

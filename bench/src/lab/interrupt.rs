@@ -8,15 +8,15 @@ use crate::{BenchError, Result};
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// How often what waits looks up.
-pub(super) const TICK: Duration = Duration::from_millis(20);
+pub(crate) const TICK: Duration = Duration::from_millis(20);
 
-pub(super) fn watch() -> Result<()> {
+pub(crate) fn watch() -> Result<()> {
     let noted = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed));
     noted.map_err(|error| BenchError::process("signals", error))
 }
 
 /// An error once a signal came.
-pub(super) fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     match INTERRUPTED.load(Ordering::Relaxed) {
         true => Err(BenchError::Interrupted),
         false => Ok(()),
@@ -24,7 +24,7 @@ pub(super) fn check() -> Result<()> {
 }
 
 /// Sleeps, but not beyond a signal.
-pub(super) fn sleep(duration: Duration) -> Result<()> {
+pub(crate) fn sleep(duration: Duration) -> Result<()> {
     let end = Instant::now() + duration;
     loop {
         check()?;

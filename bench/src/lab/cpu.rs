@@ -12,18 +12,18 @@ use crate::distance;
 use crate::{BenchError, Result};
 
 /// Keeps this thread, and whatever it starts, to one processor.
-pub(super) fn stay_on(cpu: usize) -> Result<()> {
+pub(crate) fn stay_on(cpu: usize) -> Result<()> {
     let done = distance::pin_to(cpu);
     done.map_err(|error| BenchError::Host(format!("can't run on CPU {cpu} ({error}): name another")))
 }
 
 /// Whether this thread may run on a processor.
-pub(super) fn is_there(cpu: usize) -> bool {
+pub(crate) fn is_there(cpu: usize) -> bool {
     sched_getaffinity(Pid::from_raw(0)).and_then(|set| set.is_set(cpu)).unwrap_or(false)
 }
 
 /// Time stamp counter's cycles a second.
-pub(super) fn tsc_hz() -> f64 {
+pub(crate) fn tsc_hz() -> f64 {
     let (time, cycles) = (Instant::now(), pollux_cpu::cycles());
     std::thread::sleep(Duration::from_millis(200));
     let cycles = pollux_cpu::cycles() - cycles;
@@ -32,7 +32,7 @@ pub(super) fn tsc_hz() -> f64 {
 
 /// The busiest thread that is bound to `cpu`, and how long it has run. That is a switch's worker:
 /// nothing else of it is bound to that processor.
-pub(super) fn worker(process: u32, cpu: usize) -> Result<(u32, Duration)> {
+pub(crate) fn worker(process: u32, cpu: usize) -> Result<(u32, Duration)> {
     let tasks = format!("/proc/{process}/task");
     let threads = fs::read_dir(&tasks).map_err(BenchError::file(&tasks))?;
     let bound = format!("Cpus_allowed_list:\t{cpu}");
@@ -51,12 +51,12 @@ pub(super) fn worker(process: u32, cpu: usize) -> Result<(u32, Duration)> {
 }
 
 /// Lets a thread run before all ordinary ones.
-pub(super) fn prefer_thread(thread: u32, priority: u32) -> Result<()> {
+pub(crate) fn prefer_thread(thread: u32, priority: u32) -> Result<()> {
     prefer(Command::new("chrt").arg("--fifo"), thread, priority)
 }
 
 /// Lets all threads of a process run before all ordinary ones.
-pub(super) fn prefer_process(process: u32, priority: u32) -> Result<()> {
+pub(crate) fn prefer_process(process: u32, priority: u32) -> Result<()> {
     prefer(Command::new("chrt").args(["--all-tasks", "--fifo"]), process, priority)
 }
 
@@ -65,7 +65,7 @@ fn prefer(command: &mut Command, task: u32, priority: u32) -> Result<()> {
 }
 
 /// What the processor calls itself.
-pub(super) fn model() -> String {
+pub(crate) fn model() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("model name"));
     line.map_or_else(|| "unknown".to_owned(), |name| name.trim_start_matches([' ', '\t', ':']).to_owned())

@@ -9,7 +9,7 @@ const MIB_PER_PAGE: u64 = 2;
 
 /// Hugepages that were added to the host's.
 #[derive(Debug)]
-pub(super) struct Hugepages {
+pub(crate) struct Hugepages {
     folder: PathBuf,
     added: u64,
 }
@@ -17,7 +17,7 @@ pub(super) struct Hugepages {
 impl Hugepages {
     /// Makes sure that so much is free, of our own if the host has the memory: what others reserved,
     /// they may want back.
-    pub(super) fn reserve(mib: u64) -> Result<Self> {
+    pub(crate) fn reserve(mib: u64) -> Result<Self> {
         Self::reserve_in(Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB"), mib)
     }
 

@@ -1,0 +1,39 @@
+//! What every measurement here needs of the host: processors, hugepages, processes, a switch that runs.
+
+pub(crate) mod cpu;
+mod hugepages;
+pub(crate) mod interrupt;
+mod pollux;
+mod process;
+pub(crate) mod table;
+
+use std::path::Path;
+use std::process::Command;
+
+pub(crate) use hugepages::Hugepages;
+pub(crate) use pollux::{Pollux, program};
+pub(crate) use process::{Process, output};
+
+use crate::{BenchError, Result};
+
+/// A folder that goes when it is dropped. Its path is short, as sockets' paths must be.
+pub(crate) fn folder() -> Result<tempfile::TempDir> {
+    let made = tempfile::Builder::new().prefix("pollux-bench-").tempdir();
+    made.map_err(BenchError::io("making a temporary folder"))
+}
+
+/// Sets the folder in which DPDK makes its runtime folder.
+pub(crate) fn keep_runtime_files(command: &mut Command, folder: &Path) {
+    command.env("RUNTIME_DIRECTORY", folder);
+}
+
+/// Waits for a switch to listen.
+pub(crate) fn wait_for_socket(path: &Path) -> Result<()> {
+    for _ in 0..500 {
+        if path.exists() {
+            return Ok(());
+        }
+        interrupt::sleep(interrupt::TICK)?;
+    }
+    Err(BenchError::process("the switch", format_args!("no socket {} within 10 s", path.display())))
+}
