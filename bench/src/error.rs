@@ -31,6 +31,9 @@ pub enum BenchError {
     /// DPDK, in the load generator.
     #[error(transparent)]
     Dpdk(#[from] dpdk::Error),
+    /// Criteria were missed, and whoever asked wanted to know by the exit code.
+    #[error("{0} criteria missed")]
+    Missed(usize),
     /// A signal.
     #[error("interrupted")]
     Interrupted,

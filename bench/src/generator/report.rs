@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use super::front_end::FrontEnd;
@@ -175,10 +174,4 @@ impl fmt::Display for Faults {
         let Self { reordered, duplicated, strange } = self;
         write!(f, "{reordered} reordered, {duplicated} duplicated, {strange} strange")
     }
-}
-
-/// How long this thread has run.
-pub(super) fn cpu_time() -> Duration {
-    // Every Linux has this clock.
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use dpdk::RegisteredThread;
 
 use super::front_end::FrontEnd;
-use super::report::{self, Report};
+use super::report::Report;
 use crate::distance::Distance;
+use crate::lab::cpu;
 
 /// Rounds between looks at the clock.
 const ROUNDS_PER_LOOK: u32 = 256;
@@ -29,7 +30,7 @@ impl Traffic {
     /// Receives, and sends if `sending`.
     pub(super) fn run(&mut self, duration: Duration, sending: bool) -> Report {
         let before = Report::of(&self.sides);
-        let (start, used) = (Instant::now(), report::cpu_time());
+        let (start, used) = (Instant::now(), cpu::thread_time());
         while start.elapsed() < duration {
             for _ in 0..ROUNDS_PER_LOOK {
                 for side in &mut self.sides {
@@ -41,7 +42,7 @@ impl Traffic {
             }
             self.thread.pass();
         }
-        let cpu_time = report::cpu_time() - used;
+        let cpu_time = cpu::thread_time() - used;
         Report::of(&self.sides).since(&before, start.elapsed(), cpu_time)
     }
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix::sched::sched_getaffinity;
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
 use super::process::output;
@@ -22,12 +23,24 @@ pub(crate) fn is_there(cpu: usize) -> bool {
     sched_getaffinity(Pid::from_raw(0)).and_then(|set| set.is_set(cpu)).unwrap_or(false)
 }
 
+/// The processors that this thread may run on.
+pub(crate) fn all() -> Vec<usize> {
+    let set = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
+    (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect()
+}
+
 /// Time stamp counter's cycles a second.
 pub(crate) fn tsc_hz() -> f64 {
     let (time, cycles) = (Instant::now(), pollux_cpu::cycles());
     std::thread::sleep(Duration::from_millis(200));
     let cycles = pollux_cpu::cycles() - cycles;
     cycles as f64 / time.elapsed().as_secs_f64()
+}
+
+/// How long this thread has run.
+pub(crate) fn thread_time() -> Duration {
+    // Every Linux has this clock.
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }
 
 /// The busiest thread that is bound to `cpu`, and how long it has run. That is a switch's worker:

@@ -5,6 +5,7 @@ mod hugepages;
 pub(crate) mod interrupt;
 mod pollux;
 mod process;
+pub(crate) mod profile;
 pub(crate) mod table;
 
 use std::path::Path;

@@ -29,6 +29,7 @@
 
 mod alone;
 mod capture;
+mod cost;
 mod load_process;
 mod loaded;
 mod near;
@@ -43,12 +44,13 @@ mod targets;
 mod testpmd;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::lab::{self, Hugepages, cpu, interrupt, table};
 use crate::load::{Load, Payload};
 use crate::{BenchError, Result};
+pub(crate) use cost::{Cost, cost};
 use near::Near;
 use report::Run;
 use sample::{Round, Sample};
@@ -130,16 +132,7 @@ pub(crate) fn run(args: &PeersArgs) -> Result<()> {
     let tsc_hz = cpu::tsc_hz();
     let _hugepages = Hugepages::reserve(HUGEPAGES_MIB)?;
 
-    let mut near = match args.scenes.contains(&Scene::Vhost) {
-        true => Some(Near::find(cpus)?),
-        false => None,
-    };
-    let mut samples = measure(args, cpus, &pollux, tsc_hz, &mut near)?;
-    // Now that the shortest distance is known, for all alike.
-    let near = near.map(|near| near.limit());
-    for sample in &mut samples {
-        sample.judge(near.unwrap_or(u64::MAX), args.window());
-    }
+    let (samples, near) = measure_all(args, cpus, &pollux, tsc_hz)?;
     let summaries = summary::summarise(&samples, tsc_hz);
     let run = Run {
         processor: cpu::model(),
@@ -188,10 +181,30 @@ impl PeersArgs {
     }
 }
 
+/// Every sample, and up to how many cycles a round trip between the CPUs is near.
+fn measure_all(
+    args: &PeersArgs,
+    cpus: Cpus,
+    pollux: &Path,
+    tsc_hz: f64,
+) -> Result<(Vec<Sample>, Option<u64>)> {
+    let mut near = match args.scenes.contains(&Scene::Vhost) {
+        true => Some(Near::find(cpus)?),
+        false => None,
+    };
+    let mut samples = measure(args, cpus, pollux, tsc_hz, &mut near)?;
+    // Now that the shortest distance is known, for all alike.
+    let near = near.map(|near| near.limit());
+    for sample in &mut samples {
+        sample.judge(near.unwrap_or(u64::MAX), args.window());
+    }
+    Ok((samples, near))
+}
+
 fn measure(
     args: &PeersArgs,
     cpus: Cpus,
-    pollux: &PathBuf,
+    pollux: &Path,
     tsc_hz: f64,
     near: &mut Option<Near>,
 ) -> Result<Vec<Sample>> {

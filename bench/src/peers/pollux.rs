@@ -6,6 +6,7 @@ use super::capture::TRUNK;
 use super::scene::{PORTS, Scene, Stage, System};
 use super::switch::Switch;
 use crate::Result;
+use crate::lab::profile::{Limit, Profile};
 use crate::lab::{Pollux, Process};
 
 /// Starts it; it forwards when this returns.
@@ -27,6 +28,18 @@ impl Switch for Pollux {
     }
 }
 
+/// A shaper far above any load: frames go through the queues, and none waits for it.
+const FAR_ABOVE: Limit = Limit { rate: 100e9, burst: 16 << 20 };
+
+/// The profile of both ports.
+fn profile(system: System) -> Option<Profile> {
+    match system {
+        System::PolluxProfile => Some(Profile::strict("bench")),
+        System::PolluxScheduled => Some(Profile { egress_rate: Some(FAR_ABOVE), ..Profile::strict("bench") }),
+        _ => None,
+    }
+}
+
 fn configuration(system: System, stage: &Stage<'_>) -> String {
     // 2.4 KB an mbuf, and what DPDK needs besides.
     let memory_mib = 96 + stage.mbufs() / 400;
@@ -36,6 +49,7 @@ fn configuration(system: System, stage: &Stage<'_>) -> String {
         System::PolluxTwoWorkers => format!("{}, {}", stage.cpus.worker, stage.cpus.house),
         _ => stage.cpus.worker.to_string(),
     };
+    let profile = profile(system);
     let mut text = format!(
         "[switch]\ncores = [{cores}]\nmemory = \"{memory_mib}MiB\"\n\n[fdb]\ncapacity = {stations}\n"
     );
@@ -55,6 +69,12 @@ fn configuration(system: System, stage: &Stage<'_>) -> String {
         if system == System::PolluxTags && number == TRUNK {
             text.push_str("vlan = { mode = \"trunk\", allowed = [1] }\n");
         }
+        if let Some(profile) = &profile {
+            let _ = writeln!(text, "qos = {{ profile = \"{}\", trust = \"pcp\" }}", profile.name);
+        }
+    }
+    if let Some(profile) = profile {
+        let _ = write!(text, "{profile}");
     }
     text
 }

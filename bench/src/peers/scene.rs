@@ -50,6 +50,10 @@ pub(super) enum System {
     PolluxTags,
     /// The same with a second worker, on the house CPU
     PolluxTwoWorkers,
+    /// The same with a QoS profile on both ports, which nothing makes queue
+    PolluxProfile,
+    /// The same with a profile that has every frame go through its port's queues
+    PolluxScheduled,
     /// testpmd, which hands every frame to the other port as it is
     TestpmdIo,
     /// testpmd, which also rewrites the addresses
@@ -59,6 +63,7 @@ pub(super) enum System {
 }
 
 impl System {
+    /// Who is measured unless told otherwise.
     pub(super) const ALL: [Self; 6] = [
         Self::Pollux,
         Self::PolluxTags,
@@ -73,7 +78,8 @@ impl System {
     pub(super) fn takes_part(self, scene: Scene) -> bool {
         match self {
             Self::PolluxTags | Self::PolluxTwoWorkers => scene == Scene::InProcess,
-            Self::Pollux | Self::TestpmdIo | Self::TestpmdMac | Self::Ovs => true,
+            Self::Pollux | Self::PolluxProfile | Self::PolluxScheduled => true,
+            Self::TestpmdIo | Self::TestpmdMac | Self::Ovs => true,
         }
     }
 
@@ -90,6 +96,8 @@ impl System {
             Self::Pollux => "Pollux",
             Self::PolluxTags => "Pollux, tags",
             Self::PolluxTwoWorkers => "Pollux, 2 workers",
+            Self::PolluxProfile => "Pollux, profile",
+            Self::PolluxScheduled => "Pollux, scheduled",
             Self::TestpmdIo => "testpmd io",
             Self::TestpmdMac => "testpmd mac",
             Self::Ovs => "Open vSwitch",

@@ -25,9 +25,11 @@ pub(super) trait Switch {
 /// Starts a system. It forwards, or is about to, when this returns.
 pub(super) fn start(system: System, stage: &Stage<'_>) -> Result<Box<dyn Switch>> {
     Ok(match system {
-        System::Pollux | System::PolluxTags | System::PolluxTwoWorkers => {
-            Box::new(pollux::start(system, stage)?)
-        }
+        System::Pollux
+        | System::PolluxTags
+        | System::PolluxTwoWorkers
+        | System::PolluxProfile
+        | System::PolluxScheduled => Box::new(pollux::start(system, stage)?),
         System::TestpmdIo => Box::new(Testpmd::start(stage, "io")?),
         System::TestpmdMac => Box::new(Testpmd::start(stage, "mac")?),
         System::Ovs => Box::new(Ovs::start(stage)?),
@@ -46,9 +48,11 @@ pub(super) fn lcores(cpus: Cpus) -> String {
 /// What is installed of a system, or an error with the cure.
 pub(super) fn version(system: System, pollux: &Path) -> Result<String> {
     match system {
-        System::Pollux | System::PolluxTags | System::PolluxTwoWorkers => {
-            said(pollux, "--version", "name the switch with --pollux")
-        }
+        System::Pollux
+        | System::PolluxTags
+        | System::PolluxTwoWorkers
+        | System::PolluxProfile
+        | System::PolluxScheduled => said(pollux, "--version", "name the switch with --pollux"),
         System::TestpmdIo | System::TestpmdMac => {
             let cure = "install the package dpdk-dev, or leave testpmd out with --systems";
             said(Path::new("dpdk-testpmd"), "--help", cure)?;

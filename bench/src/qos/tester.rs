@@ -1,0 +1,150 @@
+//! A switch, and traffic through it.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::traffic::{Outcome, Phase, Plan};
+use crate::lab::profile::Profile;
+use crate::lab::{self, Pollux, Process};
+use crate::{BenchError, Result};
+
+/// What all sections measure with.
+pub(super) struct Tester {
+    /// The switch.
+    pub(super) pollux: PathBuf,
+    /// The CPUs that there are to run on.
+    pub(super) cpus: Vec<usize>,
+    /// The CPU of the switch's worker, where it has one.
+    pub(super) worker_cpu: usize,
+    /// The CPU of everything else, the traffic included.
+    pub(super) house_cpu: usize,
+    pub(super) queue_size: u16,
+    /// Seconds of a measurement.
+    pub(super) seconds: f64,
+    /// The egress rate of congested ports, in bits a second.
+    pub(super) rate: f64,
+    /// Whether to leave out what takes long.
+    pub(super) quick: bool,
+}
+
+/// A switch: ports by which frames go in, and one by which they come out.
+pub(super) struct Setup {
+    pub(super) cores: Vec<usize>,
+    pub(super) ingress_ports: usize,
+    pub(super) profiles: Vec<Profile>,
+    /// The profile of every ingress port.
+    pub(super) ingress: Option<&'static str>,
+    /// The profile of the egress port.
+    pub(super) egress: Option<&'static str>,
+    /// Seconds of traffic that the tester may be behind and make up for.
+    pub(super) catch_up: f64,
+}
+
+/// Seconds that the tester may be behind where its CPU is its own.
+pub(super) const CATCH_UP: f64 = 0.001;
+
+impl Setup {
+    /// One worker between so many ingress ports and the egress port, without any profile.
+    pub(super) fn one_worker(tester: &Tester, ingress_ports: usize) -> Self {
+        Self {
+            cores: vec![tester.worker_cpu],
+            ingress_ports,
+            profiles: Vec::new(),
+            ingress: None,
+            egress: None,
+            catch_up: CATCH_UP,
+        }
+    }
+
+    /// The switch's file, with these sockets.
+    fn file(&self, ingress: &[PathBuf], egress: &PathBuf) -> String {
+        let cores: Vec<_> = self.cores.iter().map(usize::to_string).collect();
+        let mut text = format!("[switch]\ncores = [{}]\n", cores.join(", "));
+        let ingress = ingress.iter().enumerate().map(|(n, socket)| (format!("in{n}"), socket, self.ingress));
+        for (name, socket, profile) in ingress.chain([("out".to_owned(), egress, self.egress)]) {
+            // Writing to a string doesn't fail.
+            let _ = write!(
+                text,
+                "\n[ports.{name}]\nvhost_user = {{ socket = \"{}\", role = \"server\" }}\n\
+                 vlan = {{ mode = \"trunk\", allowed = [\"1-4094\"], native = 1 }}\n",
+                socket.display()
+            );
+            if let Some(profile) = profile {
+                let _ = writeln!(text, "qos = {{ profile = \"{profile}\", trust = \"pcp\" }}");
+            }
+        }
+        for profile in &self.profiles {
+            let _ = write!(text, "{profile}");
+        }
+        text
+    }
+}
+
+impl Tester {
+    /// Starts a switch, sends the phases through it, and stops it.
+    pub(super) fn measure(&self, setup: &Setup, phases: Vec<Phase>) -> Result<Vec<Outcome>> {
+        let folder = lab::folder()?;
+        let ingress: Vec<_> =
+            (0..setup.ingress_ports).map(|n| folder.path().join(format!("in{n}"))).collect();
+        let egress = folder.path().join("out");
+        let switch = Pollux::start(&self.pollux, folder.path(), &setup.file(&ingress, &egress))?;
+        for socket in ingress.iter().chain([&egress]) {
+            lab::wait_for_socket(socket)?;
+        }
+        let plan = Plan {
+            ingress,
+            egress,
+            cpu: self.house_cpu,
+            queue_size: self.queue_size,
+            catch_up: setup.catch_up,
+            phases,
+        };
+        let outcomes = self.run(&plan, &folder)?;
+        switch.stop()?;
+        Ok(outcomes)
+    }
+
+    fn run(&self, plan: &Plan, folder: &tempfile::TempDir) -> Result<Vec<Outcome>> {
+        let file = folder.path().join("plan.json");
+        let text = serde_json::to_string(plan).map_err(|error| BenchError::process("the plan", error))?;
+        fs::write(&file, text).map_err(BenchError::file(&file))?;
+        // The traffic is a command of this binary.
+        let program = std::env::current_exe().map_err(BenchError::io("finding this program"))?;
+        let mut traffic = Process::start("the traffic", &program, |command| {
+            lab::keep_runtime_files(command, folder.path());
+            command.args(["bench", "qos-traffic", "--plan"]).arg(&file);
+        })?;
+        let mut outcomes = Vec::new();
+        for phase in &plan.phases {
+            let patience = Duration::from_secs_f64(phase.warm_up + phase.seconds + 60.0);
+            outcomes.push(traffic.wait_for("the outcome", patience, |line| serde_json::from_str(line).ok())?);
+        }
+        traffic.wait()?;
+        Ok(outcomes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_names_every_port_and_profile() {
+        let setup = Setup {
+            cores: vec![0, 1],
+            ingress_ports: 2,
+            profiles: vec![Profile::strict("plain"), Profile::strict("shaped")],
+            ingress: Some("plain"),
+            egress: Some("shaped"),
+            catch_up: CATCH_UP,
+        };
+        let text = setup.file(&["/a".into(), "/b".into()], &"/c".into());
+        assert!(text.starts_with("[switch]\ncores = [0, 1]\n"), "{text}");
+        assert_eq!(text.matches("qos = { profile = \"plain\", trust = \"pcp\" }").count(), 2, "{text}");
+        assert_eq!(text.matches("qos = { profile = \"shaped\", trust = \"pcp\" }").count(), 1, "{text}");
+        assert!(text.contains("[ports.in1]\nvhost_user = { socket = \"/b\", role = \"server\" }"), "{text}");
+        assert!(text.contains("[qos.profiles.shaped]"), "{text}");
+    }
+}
