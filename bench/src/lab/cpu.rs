@@ -63,6 +63,11 @@ pub(crate) fn worker(process: u32, cpu: usize) -> Result<(u32, Duration)> {
     })
 }
 
+/// Lets a thread run before other ordinary ones.
+pub(crate) fn favour(thread: u32) -> Result<()> {
+    output(Command::new("renice").args(["-n", "-20", "-p"]).arg(thread.to_string())).map(drop)
+}
+
 /// Lets a thread run before all ordinary ones.
 pub(crate) fn prefer_thread(thread: u32, priority: u32) -> Result<()> {
     prefer(Command::new("chrt").arg("--fifo"), thread, priority)

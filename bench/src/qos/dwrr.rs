@@ -86,7 +86,7 @@ fn measure(tester: &Tester, mix: Mix) -> Result<Case> {
     let each = SATURATED * rate * f64::from(largest) / total_weight();
     let flows = WEIGHTS.map(|(class, _)| Flow { pcp: pcp_of(class), mix, rate: Some(each) });
     let phase = Phase { warm_up: WARM_UP, seconds: tester.seconds, flows: flows.to_vec(), limit: Some(rate) };
-    let outcome = tester.measure(&setup, vec![phase])?.pop().unwrap_or_default();
+    let outcome = tester.measure(&setup, &[phase])?.pop().unwrap_or_default();
     Ok(Case { mix, rate, outcome })
 }
 

@@ -87,7 +87,7 @@ fn capacities(tester: &Tester) -> Result<Vec<f64>> {
         flows: vec![Flow { pcp: PCP, mix: Mix::Only(size), rate: None }],
         limit: None,
     };
-    let outcomes = tester.measure(&Setup::one_worker(tester, 1), SIZES.map(phase).to_vec())?;
+    let outcomes = tester.measure(&Setup::one_worker(tester, 1), &SIZES.map(phase))?;
     Ok(outcomes.iter().map(Outcome::rate).collect())
 }
 
@@ -127,7 +127,7 @@ fn measure(tester: &Tester, kind: Kind, rate: f64, capacities: &[f64]) -> Result
     });
     let phases: Vec<_> = phases.collect();
     if !phases.is_empty() {
-        let outcomes = tester.measure(&setup, phases)?;
+        let outcomes = tester.measure(&setup, &phases)?;
         for (case, outcome) in reachable.into_iter().zip(outcomes) {
             case.outcome = Some(outcome);
         }
@@ -190,7 +190,11 @@ impl fmt::Display for Case {
             Kind::Policer => "policer",
             Kind::Shaper => "shaper",
         };
-        write!(f, "{kind}, {} octets, {}M", self.size, self.limit.rate / 1e6)
+        let (rate, unit) = match self.limit.rate {
+            rate @ 1e9.. => (rate / 1e9, "Gbit"),
+            rate => (rate / 1e6, "Mbit"),
+        };
+        write!(f, "{kind}, {rate} {unit}, {} octets", self.size)
     }
 }
 

@@ -198,6 +198,13 @@ pub(super) fn disturbances(case: &str, outcome: &Outcome) -> Option<String> {
     if outcome.pauses > 0 {
         what.push(format!("the longest of {} ms", micros(outcome.longest_pause / 1e3)));
     }
+    if outcome.is_disturbed() {
+        what.push(format!(
+            "disturbed: the tester had its CPU for {} % of the time, the worker for {} %",
+            percent(outcome.cpu_share),
+            percent(outcome.worker_share)
+        ));
+    }
     (!what.is_empty()).then(|| format!("{case}: {}", what.join(", ")))
 }
 
@@ -242,12 +249,19 @@ mod tests {
 
     #[test]
     fn disturbances_are_told() {
-        assert_eq!(disturbances("a", &Outcome::default()), None);
-        let outcome = Outcome { strange: 2, pauses: 1, longest_pause: 2500.0, ..Outcome::default() };
+        let good = Outcome { cpu_share: 1.0, worker_share: 0.99, offered_seconds: 1.0, ..Outcome::default() };
+        assert_eq!(disturbances("a", &good), None);
+        let outcome =
+            Outcome { strange: 2, pauses: 1, paused: 0.0025, longest_pause: 2500.0, ..good.clone() };
         let text = disturbances("a", &outcome).unwrap();
         assert_eq!(
             text,
             "a: 2 frames that nobody sent, 1 pauses of the tester of more than 1 ms, the longest of 2.5 ms"
+        );
+        let text = disturbances("a", &Outcome { worker_share: 0.5, ..good }).unwrap();
+        assert!(
+            text.ends_with("the tester had its CPU for 100.00 % of the time, the worker for 50.00 %"),
+            "{text}"
         );
     }
 }

@@ -58,10 +58,14 @@ pub(crate) struct Outcome {
     pub(crate) excess: Option<Excess>,
     /// The longest time between two looks at the receiver's ring, in microseconds, over the whole phase.
     pub(crate) longest_pause: f64,
-    /// How many were longer than a millisecond.
+    /// How many were longer than a millisecond, and how many seconds they make.
     pub(crate) pauses: u64,
+    pub(crate) paused: f64,
     /// The share of the window for which the tester had its CPU.
     pub(crate) cpu_share: f64,
+    /// The share of the whole run for which the switch's workers had theirs; the tester's parent sets it.
+    #[serde(default)]
+    pub(crate) worker_share: f64,
     /// Frames that nobody sent, or sent in another phase.
     pub(crate) strange: u64,
     /// Frames that came to an ingress port.
@@ -118,7 +122,21 @@ pub(crate) struct Excess {
     pub(crate) certain: f64,
 }
 
+/// The share of a CPU that makes a measurement one, of the tester's and of the worker's.
+const TESTER_UNDISTURBED: f64 = 0.97;
+const WORKER_UNDISTURBED: f64 = 0.97;
+
+/// The share of the window that the tester's pauses may make, which also a hypervisor can cause.
+const PAUSED: f64 = 0.005;
+
 impl Outcome {
+    /// Whether something else ran on the CPUs.
+    pub(crate) fn is_disturbed(&self) -> bool {
+        self.cpu_share < TESTER_UNDISTURBED
+            || self.worker_share < WORKER_UNDISTURBED
+            || self.paused > PAUSED * self.offered_seconds
+    }
+
     /// Bits a second received, over all flows.
     pub(crate) fn rate(&self) -> f64 {
         self.flows.iter().map(|flow| self.rate_of(flow)).sum()

@@ -74,6 +74,7 @@ pub(super) struct Tally {
     last_look: u64,
     longest_pause: u64,
     pauses: u64,
+    paused: u64,
     /// Cycles of a pause that counts.
     long: u64,
     tsc_hz: f64,
@@ -166,6 +167,7 @@ impl Tally {
             last_look: now,
             longest_pause: 0,
             pauses: 0,
+            paused: 0,
             long: (tsc_hz / 1000.0) as u64,
             tsc_hz,
         }
@@ -183,7 +185,10 @@ impl Tally {
         let pause = now.saturating_sub(self.last_look);
         self.last_look = now;
         self.longest_pause = self.longest_pause.max(pause);
-        self.pauses += u64::from(pause > self.long);
+        if pause > self.long {
+            self.pauses += 1;
+            self.paused += pause;
+        }
     }
 
     #[inline(always)]
@@ -245,6 +250,7 @@ impl Tally {
             excess: self.excess.as_ref().map(Excess::most),
             longest_pause: 1e6 * seconds(self.longest_pause),
             pauses: self.pauses,
+            paused: seconds(self.paused),
             strange: self.strange,
             ..plan::Outcome::default()
         }
@@ -365,6 +371,7 @@ mod tests {
         batch(&mut tally, 3_000_100, &[(0, 0, 0)]);
         let outcome = tally.outcome(&[1, 0, 0], 3_000_100);
         assert_eq!((outcome.pauses, outcome.longest_pause), (1, 2_500.0));
+        assert_eq!(outcome.paused, 0.0025);
     }
 
     #[test]
