@@ -45,7 +45,14 @@ impl Command {
             ["show", "vhost", ..] => return Err(InputError::Usage("show vhost [PORT|all]")),
             ["show", "port", "stats", "all"] => ("port.stats", Value::Null),
             ["show", "port", "stats", port] => ("port.stats", json!({ "port": port })),
-            ["show", "port", ..] => return Err(InputError::Usage("show port stats PORT|all")),
+            ["show", "port", port, "flow_ctrl"] => ("port.flow_control", json!({ "port": port })),
+            ["show", "port", ..] => {
+                return Err(InputError::Usage("show port stats PORT|all` or `show port PORT flow_ctrl"));
+            }
+            ["set", "flow_ctrl", ref words @ .., port] => flow_control(words, port)?,
+            ["set", "pfc_ctrl", ref words @ .., port] => priority_flow_control(words, port)?,
+            ["set", "flow_ctrl"] => return Err(InputError::Usage(FLOW_CONTROL)),
+            ["set", "pfc_ctrl"] => return Err(InputError::Usage(PRIORITY_FLOW_CONTROL)),
             ["show", "qos"] | ["show", "qos", "all"] => ("qos.show", Value::Null),
             ["show", "qos", port] => ("qos.show", json!({ "port": port })),
             ["show", "qos", ..] => return Err(InputError::Usage("show qos [PORT|all]")),
@@ -63,6 +70,81 @@ impl Command {
             _ => return Err(InputError::Unknown(line.to_owned())),
         };
         Ok(Some(Self { method, params }))
+    }
+}
+
+const FLOW_CONTROL: &str = "set flow_ctrl rx (on|off) tx (on|off) (high_water) (low_water) (pause_time) \
+                            (send_xon) autoneg (on|off) PORT`, or one of rx, tx, autoneg, high_water, low_water, \
+                            pause_time, send_xon with its value, as in `set flow_ctrl rx on PORT";
+
+const PRIORITY_FLOW_CONTROL: &str =
+    "set pfc_ctrl rx (on|off) tx (on|off) (high_water) (low_water) (pause_time) (priority) PORT";
+
+/// testpmd's words for pause frames: all of them in its order, or one with its value.
+fn flow_control(words: &[&str], port: &str) -> Result<(&'static str, Value), InputError> {
+    let usage = || InputError::Usage(FLOW_CONTROL);
+    let keys = match words {
+        ["rx", rx, "tx", tx, high, low, pause, xon, rest @ ..] => {
+            let autoneg = match rest {
+                [] => None,
+                ["autoneg", autoneg] => Some(switched(autoneg).ok_or_else(usage)?),
+                _ => return Err(usage()),
+            };
+            let number = |word: &str| word.parse::<u32>().ok();
+            let read = || {
+                let [rx, tx] = [switched(rx)?, switched(tx)?];
+                let [high_water, low_water, pause_time] = [number(high)?, number(low)?, number(pause)?];
+                let send_xon = number(xon)? != 0;
+                // A port that never asks for a pause has no use for the rest.
+                Some(if tx {
+                    json!({ "rx": rx, "tx": tx, "high_water": high_water, "low_water": low_water,
+                            "pause_time": pause_time, "send_xon": send_xon })
+                } else {
+                    json!({ "rx": rx, "tx": tx })
+                })
+            };
+            let mut keys = read().ok_or_else(usage)?;
+            if let Some(autoneg) = autoneg {
+                keys["autoneg"] = autoneg.into();
+            }
+            keys
+        }
+        [key @ ("rx" | "tx" | "autoneg"), value] => json!({ *key: switched(value).ok_or_else(usage)? }),
+        ["send_xon", value] => {
+            json!({ "send_xon": value.parse::<u32>().map_err(|_| usage())? != 0 })
+        }
+        [key @ ("high_water" | "low_water" | "pause_time"), value] => {
+            json!({ *key: value.parse::<u32>().map_err(|_| usage())? })
+        }
+        _ => return Err(usage()),
+    };
+    Ok(("port.set_flow_control", json!({ "port": port, "flow_control": keys })))
+}
+
+/// testpmd's words for pause frames of one priority.
+fn priority_flow_control(words: &[&str], port: &str) -> Result<(&'static str, Value), InputError> {
+    let read = || {
+        let ["rx", rx, "tx", tx, high, low, pause, priority] = words else { return None };
+        let number = |word: &str| word.parse::<u32>().ok();
+        let [rx, tx] = [switched(rx)?, switched(tx)?];
+        let [high_water, low_water, pause_time] = [number(high)?, number(low)?, number(pause)?];
+        let priorities = [number(priority)?];
+        Some(if tx {
+            json!({ "rx": rx, "tx": tx, "high_water": high_water, "low_water": low_water,
+                    "pause_time": pause_time, "priorities": priorities })
+        } else {
+            json!({ "rx": rx, "tx": tx, "priorities": priorities })
+        })
+    };
+    let keys = read().ok_or(InputError::Usage(PRIORITY_FLOW_CONTROL))?;
+    Ok(("port.set_priority_flow_control", json!({ "port": port, "priority_flow_control": keys })))
+}
+
+fn switched(word: &str) -> Option<bool> {
+    match word {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
     }
 }
 
@@ -112,6 +194,18 @@ mod tests {
         assert_eq!(parse("show qos all"), parse("show qos"));
         assert_eq!(parse("show qos vm1").params, json!({ "port": "vm1" }));
         assert_eq!(refusal("show qos a b"), "write `show qos [PORT|all]`");
+        let off = parse("set flow_ctrl rx on tx off 80 40 100 1 nic0");
+        assert_eq!(off.params["flow_control"], json!({ "rx": true, "tx": false }));
+        let set = parse("set flow_ctrl rx on tx on 80 40 100 1 autoneg on nic0");
+        assert_eq!(set.method, "port.set_flow_control");
+        assert_eq!(set.params["flow_control"]["send_xon"], true);
+        assert_eq!(set.params["flow_control"]["autoneg"], true);
+        assert_eq!(parse("set flow_ctrl rx off nic0").params["flow_control"], json!({ "rx": false }));
+        assert!(refusal("set flow_ctrl rx maybe nic0").starts_with("write `set flow_ctrl"));
+        let set = parse("set pfc_ctrl rx on tx on 80 40 100 3 nic0");
+        assert_eq!(set.params["priority_flow_control"]["priorities"], json!([3]));
+        assert!(refusal("set pfc_ctrl rx on nic0").starts_with("write `set pfc_ctrl"));
+        assert_eq!(parse("show port nic0 flow_ctrl").method, "port.flow_control");
         assert_eq!(refusal("show vhost a b"), "write `show vhost [PORT|all]`");
         assert!(refusal("port attach vm3 { vhost_user = }").starts_with("the keys of port vm3: "));
         assert!(refusal("port attach vm3 7").contains("no table in braces"));

@@ -13,6 +13,7 @@ pub fn render(command: &Command, answer: &Value) -> String {
     match command.method {
         "vhost.show" => list(&answer["vms"]).map(vm).collect::<Vec<_>>().join("\n\n"),
         "port.stats" => port_stats(answer),
+        "port.flow_control" => flow_control(answer),
         "qos.show" => super::qos::render(answer),
         "config.running" => text(&answer["text"]).trim_end().to_owned(),
         _ => text(&answer["changes"]["summary"]),
@@ -57,6 +58,21 @@ fn port_stats(answer: &Value) -> String {
         "\naccounting: rx {rx} + replicated {replicated} = tx {tx} + dropped {dropped} + queued {queued}"
     );
     out
+}
+
+fn flow_control(has: &Value) -> String {
+    let switched = |name: &str| if has[name] == true { "on" } else { "off" };
+    format!(
+        "{}: rx pause {}, tx pause {}, autoneg {}, high water {}, low water {}, pause time {}, send xon {}",
+        text(&has["port"]),
+        switched("rx"),
+        switched("tx"),
+        switched("autoneg"),
+        text(&has["high_water"]),
+        text(&has["low_water"]),
+        text(&has["pause_time"]),
+        switched("send_xon"),
+    )
 }
 
 fn vm(vm: &Value) -> String {

@@ -268,6 +268,12 @@ impl Switch {
         addresses
     }
 
+    /// How a port's device pauses its link; the outer `None`: there is no such port.
+    pub fn flow_control(&self, name: &str) -> Option<Result<dpdk::FlowControl, dpdk::Error>> {
+        let port = self.ports.iter().find(|port| port.name == name)?;
+        Some(port.device.flow_control())
+    }
+
     /// What ports do about priorities, and have counted: of those that have a profile, or regenerate
     /// priorities, or trust DSCPs.
     pub fn qos(&self) -> Vec<PortQosState> {

@@ -113,6 +113,30 @@ impl Running {
         self.change(document)
     }
 
+    /// Adds `keys` to a table of a port, such as `flow_control`, in place of those of the same names.
+    ///
+    /// # Errors
+    ///
+    /// There is no such port; what is wrong with the keys; see [`Switch::reconfigure`].
+    pub fn tune(&mut self, name: &str, table: &str, keys: InlineTable) -> Result<Changes, ChangeError> {
+        let mut document = self.document();
+        let port = document.get_mut("ports").and_then(|ports| ports.get_mut(name));
+        let Some(port) = port.and_then(Item::as_table_like_mut) else {
+            return Err(ChangeError::NoPort(name.to_owned()));
+        };
+        let entry = port.entry(table).or_insert_with(|| Item::Value(InlineTable::new().into()));
+        match entry.as_table_like_mut() {
+            Some(present) => {
+                for (key, value) in keys {
+                    present.insert(&key, Item::Value(value));
+                }
+            }
+            // What isn't a table the text wouldn't have been read with.
+            None => *entry = Item::Value(keys.into()),
+        }
+        self.change(document)
+    }
+
     fn document(&self) -> DocumentMut {
         self.text.parse().expect("the text was parsed before")
     }

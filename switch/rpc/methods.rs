@@ -7,6 +7,9 @@
 //! | `port.attach` | `name`, `port`: the keys of the file's `[ports.NAME]` | `changes` |
 //! | `port.detach` | `name` | `changes` |
 //! | `vhost.show` | `port`? | `vms`: see [`VmState`]; guest agents are given a second |
+//! | `port.flow_control` | `port` | what its device has: `rx`, `tx`, `high_water`, `low_water`, `pause_time`, `send_xon`, `autoneg` |
+//! | `port.set_flow_control` | `port`, `flow_control`: keys of the file's table of this name, added to those that there are | `changes` |
+//! | `port.set_priority_flow_control` | `port`, `priority_flow_control`: the same | `changes` |
 //! | `qos.show` | `port`? | `ports`: see [`PortQosState`](crate::control::PortQosState) |
 //! | `config.reload` | | `changes` |
 //! | `config.running` | | `text` |
@@ -62,6 +65,26 @@ struct Named {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct OnePort {
+    port: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetFlowControl {
+    port: String,
+    flow_control: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetPriorityFlowControl {
+    port: String,
+    priority_flow_control: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NewPort {
     name: String,
     port: Map<String, Value>,
@@ -77,6 +100,15 @@ pub fn answer(running: &mut Running, method: &str, params: Value) -> Result<Repl
     let whole = match method {
         "vhost.show" => return vhost_show(running, parse(params)?).map(Reply::Vms),
         "switch.info" => parse::<()>(params).map(|()| info(running)),
+        "port.flow_control" => flow_control(running, parse(params)?),
+        "port.set_flow_control" => {
+            let SetFlowControl { port, flow_control } = parse(params)?;
+            tune(running, &port, "flow_control", flow_control)
+        }
+        "port.set_priority_flow_control" => {
+            let SetPriorityFlowControl { port, priority_flow_control } = parse(params)?;
+            tune(running, &port, "priority_flow_control", priority_flow_control)
+        }
         "qos.show" => qos_show(running, parse(params)?),
         "port.stats" => port_stats(running, parse(params)?),
         "port.attach" => attach(running, parse(params)?),
@@ -151,6 +183,33 @@ fn vhost_show(running: &Running, MaybePort { port }: MaybePort) -> Result<Vec<Vm
     Ok(vms)
 }
 
+fn flow_control(running: &Running, OnePort { port }: OnePort) -> Outcome {
+    let read = running.switch.flow_control(&port);
+    let read =
+        read.ok_or_else(|| Failure::new(Code::Input, ChangeError::NoPort(port.clone()).to_string()))?;
+    let has = read.map_err(|error| Failure::new(Code::Failed, format!("port {port}: {error}")))?;
+    Ok(json!({
+        "port": port,
+        "rx": has.rx,
+        "tx": has.tx,
+        "high_water": has.high_water,
+        "low_water": has.low_water,
+        "pause_time": has.pause_time,
+        "send_xon": has.send_xon,
+        "autoneg": has.autoneg,
+    }))
+}
+
+fn tune(running: &mut Running, port: &str, name: &'static str, keys: Map<String, Value>) -> Outcome {
+    let keys = table(keys).ok_or_else(|| unwritable(name))?;
+    changed(running.tune(port, name, keys))
+}
+
+fn unwritable(name: &str) -> Failure {
+    let what = format!("parameters: `{name}` holds what the file can't: a null, or too large a number");
+    Failure::new(Code::Params, what)
+}
+
 fn qos_show(running: &Running, MaybePort { port }: MaybePort) -> Outcome {
     let ports = &running.switch.config().ports;
     check_port(port.as_deref(), ports.iter().map(|port| port.name.as_str()))?;
@@ -170,12 +229,7 @@ fn check_port<'a>(port: Option<&str>, mut known: impl Iterator<Item = &'a str>) 
 }
 
 fn attach(running: &mut Running, NewPort { name, port }: NewPort) -> Outcome {
-    let keys = table(port).ok_or_else(|| {
-        Failure::new(
-            Code::Params,
-            "parameters: `port` holds what the file can't: a null, or too large a number",
-        )
-    })?;
+    let keys = table(port).ok_or_else(|| unwritable("port"))?;
     changed(running.attach(&name, keys))
 }
 

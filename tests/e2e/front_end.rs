@@ -179,7 +179,7 @@ impl FrontEnd {
             ["echo", own] => self.echoes = Some(parse_mac(own)),
             ["ping", to, from, also, first, count] => {
                 let [first, count] = [first, count].map(|word| word.parse().unwrap());
-                let also: Vec<_> = also.split('/').map(parse_mac).collect();
+                let also: Vec<_> = also.split('/').filter(|mac| *mac != "-").map(parse_mac).collect();
                 let (echoed, time) = self.ping(parse_mac(to), parse_mac(from), &also, first, count);
                 println!("pinged {echoed} {}", time.as_micros());
             }

@@ -1,10 +1,13 @@
 //! Classes, rules and policers over real ports, held against the standards' tables.
 
 use std::fmt::Write;
+use std::path::Path;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Switch, frame, pcap};
+use crate::harness::{Switch, Vm, frame, pcap, wait};
+use crate::vhost::{introduce, only, socket};
 
 /// IEEE 802.1Q-2022 table 8-5: the class of each priority, by the number of classes.
 const RECOMMENDED: [[u8; 8]; 8] = [
@@ -202,4 +205,242 @@ fn policers_remark_with_a_right_checksum_and_drop() {
         let policed = closing.port("in").drops["policed"];
         assert_eq!(policed, (frames.len() - sent.len()) as u64);
     }
+}
+
+/// Two VMs that see priorities, the second with a profile; `more` is the rest of the file.
+fn two_vms(folder: &Path, cores: &str, qos: &str, more: &str) -> String {
+    let port = |number: u8, qos: &str| {
+        let socket = socket(folder, number);
+        format!(
+            "[ports.vm{number}]\nvhost_user = {{ socket = \"{}\", role = \"server\" }}\n\
+             vlan = {{ mode = \"access\", vid = 1, priority_tags = \"if-nonzero\" }}\n{qos}\n",
+            socket.display()
+        )
+    };
+    format!(
+        "[switch]\ncores = {cores}\nhugepages = false\n[fdb]\ncapacity = 1024\n{}{}{more}",
+        port(1, ""),
+        port(2, qos)
+    )
+}
+
+/// What `show qos` says of a class of a port.
+fn class(switch: &Switch, port: &str, number: u64) -> Value {
+    let state = switch.ask(&format!("show qos {port}"));
+    let classes = state["ports"][0]["classes"].as_array().unwrap();
+    classes.iter().find(|class| class["class"] == number).unwrap().clone()
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+#[test]
+fn a_vm_that_reads_nothing_fills_its_classes_one_by_one() {
+    let folder = TempDir::new().unwrap();
+    let profile = "[qos.profiles.p]\nclass.1 = { queue = \"64KiB\" }\n";
+    let switch = Switch::start(&two_vms(folder.path(), "[0]", "qos = { profile = \"p\" }", profile));
+    let mut one = Vm::connect(&socket(folder.path(), 1), 1);
+    let mut two = Vm::connect(&socket(folder.path(), 2), 2);
+    introduce(&mut [&mut one, &mut two]);
+    let (mac1, mac2) = (one.mac, two.mac);
+    let waiting = two.while_stopped(|| {
+        for first in (0..3000).step_by(500) {
+            one.send(mac2, "-", first, 500);
+            one.send(mac2, "C0.7", first / 10, 50);
+        }
+        wait("all frames to be sent, queued or dropped", || {
+            let [best_effort, urgent] = [1, 7].map(|number| class(&switch, "vm2", number));
+            let of = |class: &Value| {
+                let frames = [&class["sent_frames"], &class["waiting_frames"], &class["drops"]["queue_full"]];
+                frames.map(number)
+            };
+            let (best_effort, urgent) = (of(&best_effort), of(&urgent));
+            (best_effort.iter().sum::<u64>() > 3000 && urgent.iter().sum::<u64>() >= 300)
+                .then_some((best_effort, urgent))
+        })
+    });
+    println!("while it is stopped, sent, waiting, dropped: {waiting:?}");
+    let (best_effort, urgent) = waiting;
+    assert_eq!(best_effort[1], 256, "64 KiB are room for 256 frames");
+    assert!(best_effort[2] > 0);
+    assert_eq!(urgent[2], 0, "the urgent class has a queue of its own");
+    // The VM reads again, and gets what waited.
+    let urgent = wait("what waited", || {
+        let urgent = two.received(mac1, mac2, 7);
+        (urgent.count >= 300).then_some(urgent)
+    });
+    assert_eq!((urgent.count, urgent.out_of_order, urgent.duplicates), (300, 0, 0));
+    let dropped = wait("all to be accounted for", || {
+        let state = class(&switch, "vm2", 1);
+        let dropped = number(&state["drops"]["queue_full"]);
+        (two.received(mac1, mac2, 0).count + dropped >= 3000).then_some(dropped)
+    });
+    let stream = two.received(mac1, mac2, 0);
+    assert_eq!((stream.count + dropped, stream.out_of_order, stream.duplicates), (3000, 0, 0));
+    assert!(class(&switch, "vm2", 7)["sojourn_max_us"].as_f64().unwrap() > 0.0);
+    let closing = switch.stop();
+    assert_eq!(closing.drops("vm2", "queue_full"), dropped);
+    only(&closing, "vm2", &["no_destination", "queue_full"]);
+}
+
+#[test]
+fn profiles_come_change_and_go_without_loss() {
+    const ROUNDS: u32 = 3;
+    const FRAMES: u32 = 2_000;
+    let folder = TempDir::new().unwrap();
+    let named = "qos = { profile = \"p\" }";
+    let files = [
+        two_vms(folder.path(), "[0]", "", ""),
+        two_vms(folder.path(), "[0]", named, "[qos.profiles.p]\n"),
+        two_vms(folder.path(), "[0]", named, "[qos.profiles.p]\nclass.1 = { queue = \"1MiB\" }\n"),
+        two_vms(
+            folder.path(),
+            "[0]",
+            named,
+            "[qos.profiles.p]\negress_rate = { rate = \"10Gbit\", burst = \"1MiB\" }\n\
+             [[qos.profiles.p.rules]]\nname = \"experiments\"\nmatch = { ethertype = 0x88b5 }\nclass = 1\n",
+        ),
+        two_vms(folder.path(), "[0]", named, "[qos.profiles.p]\ntraffic_classes = 2\n"),
+    ];
+    // What the ports may hold at once is known from the start.
+    let memory = "hugepages = false\nmemory = \"256MiB\"";
+    let files = files.map(|file| file.replace("hugepages = false", memory));
+    let switch = Switch::start(&files[0]);
+    let mut one = Vm::connect(&socket(folder.path(), 1), 1);
+    let mut two = Vm::connect(&socket(folder.path(), 2), 2);
+    introduce(&mut [&mut one, &mut two]);
+    let (mac1, mac2) = (one.mac, two.mac);
+    two.echo();
+    let reload = |text: &str| {
+        switch.rewrite(text);
+        let answer = switch.exec("config reload");
+        assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    };
+    let mut echoed = 0;
+    for round in 0..ROUNDS {
+        std::thread::scope(|scope| {
+            let pings = scope.spawn(|| one.ping(mac2, &[], round * FRAMES, FRAMES));
+            for text in files.iter().cycle().skip(1).take(files.len()) {
+                reload(text);
+            }
+            echoed += pings.join().unwrap().echoed;
+        });
+    }
+    assert_eq!(echoed, u64::from(ROUNDS * FRAMES));
+    let stream = two.received(mac1, mac2, 0);
+    assert_eq!((stream.count, stream.out_of_order, stream.duplicates), (echoed, 0, 0));
+    // A rule that the frames from VM 2 fit counts them.
+    reload(&files[3]);
+    one.ping(mac2, &[], ROUNDS * FRAMES, 100);
+    let hits = number(&switch.ask("show qos vm2")["ports"][0]["rules"][0]["hits"]);
+    assert!(hits >= 100, "{hits}");
+    let closing = switch.stop();
+    only(&closing, "vm1", &["no_destination"]);
+    only(&closing, "vm2", &["no_destination"]);
+}
+
+#[test]
+fn two_workers_send_through_one_shaped_port_in_order() {
+    const FRAMES: u32 = 3_000;
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    pcap::write(&file("none"), &[]);
+    let mut config = "[switch]\ncores = [0, 1]\nhugepages = false\n".to_owned();
+    let rings = "rx_queues = 1\nrx_ring = 256\ntx_ring = 256";
+    for (number, port) in ["one", "two"].into_iter().enumerate() {
+        let frames = (0..FRAMES).map(|place| {
+            let tags = if place % 3 == 0 { "C0.7" } else { "-" };
+            frame::build(
+                frame::BROADCAST,
+                [2, 0, 0, 0, 0, number as u8],
+                tags,
+                place,
+                64 + place as usize % 900,
+            )
+        });
+        pcap::write(&file(port), &frames.collect::<Vec<_>>());
+        let device = pcap::device(number, &[(&file(port), &file("back"))]);
+        writeln!(config, "[ports.{port}]\ndevice = \"{device}\"\n{rings}").unwrap();
+    }
+    let device = pcap::device(2, &[(&file("none"), &file("out"))]);
+    writeln!(
+        config,
+        "[ports.out]\ndevice = \"{device}\"\n{rings}\nqos = {{ profile = \"p\" }}\n\
+         vlan = {{ mode = \"access\", vid = 1, priority_tags = \"always\" }}\n\
+         [qos.profiles.p]\negress_rate = {{ rate = \"50Mbit\", burst = \"16KiB\" }}\n\
+         class.1 = {{ queue = \"8MiB\" }}\nclass.7 = {{ queue = \"8MiB\" }}"
+    )
+    .unwrap();
+    let switch = Switch::start(&config);
+    switch.await_received(2 * u64::from(FRAMES));
+    wait("all that waits to leave", || {
+        let classes = [1, 7].map(|number| class(&switch, "out", number));
+        let waiting = classes.iter().map(|class| number(&class["waiting_frames"])).sum::<u64>();
+        (waiting == 0).then_some(())
+    });
+    let closing = switch.stop();
+    only(&closing, "out", &[]);
+    let sent = pcap::read(&file("out"));
+    assert_eq!(sent.len(), 2 * FRAMES as usize);
+    for port in 0..2 {
+        for tag in ["C0.0", "C0.7"] {
+            let flow = sent.iter().filter(|octets| octets[11] == port && frame::notation(octets) == tag);
+            assert!(flow.map(|octets| frame::number(octets)).is_sorted(), "port {port}, {tag}");
+        }
+    }
+}
+
+#[test]
+fn a_policed_vm_cannot_stall_the_others() {
+    let folder = TempDir::new().unwrap();
+    let profile = "[qos.profiles.p]\ningress_rate = { rate = \"1kpps\", burst = \"100ms\" }\n";
+    let switch = Switch::start(&two_vms(folder.path(), "[0]", "qos = { profile = \"p\" }", profile));
+    let mut one = Vm::connect(&socket(folder.path(), 1), 1);
+    let mut two = Vm::connect(&socket(folder.path(), 2), 2);
+    introduce(&mut [&mut one, &mut two]);
+    let (mac1, mac2) = (one.mac, two.mac);
+    for first in (0..50_000).step_by(500) {
+        two.send(mac1, "C0.7", first, 500);
+    }
+    let (passed, policed) = wait("all to be received or policed", || {
+        let passed = one.received(mac2, mac1, 7).count;
+        let policed = number(&switch.ask("show qos vm2")["ports"][0]["policers"][0]["frames"]["red"]);
+        (passed + policed >= 50_000).then_some((passed, policed))
+    });
+    println!("{passed} of 50,000 passed");
+    assert!(passed >= 90 && policed > 0, "{passed}, {policed}");
+    // Learning and forwarding go on: a new address is known at once, and answered.
+    let new = [2, 0, 0, 0, 9, 77];
+    wait("the new address to be answered", || {
+        two.send_on(0, mac1, new, "-", 0, 1, &[64]);
+        one.send(new, "-", 0, 1);
+        (two.received(mac1, new, 0).count > 0).then_some(())
+    });
+    let closing = switch.stop();
+    only(&closing, "vm1", &["no_destination"]);
+    only(&closing, "vm2", &["no_destination", "policed"]);
+}
+
+#[test]
+fn pauses_are_refused_where_the_device_has_none() {
+    let file = "[switch]\ncores = [0]\nhugepages = false\n[ports.a]\ndevice = \"net_null0\"\nrx_ring = 64\n\
+                tx_ring = 64\nflow_control = { rx = true, tx = true }\n";
+    let mut switch = Switch::launch(None, file);
+    assert_eq!(switch.await_exit().code(), Some(1));
+    let said = switch.stderr.to_end();
+    assert!(said.contains("port a: ") && said.contains("the device has no flow control"), "{said}");
+
+    let plain = file.replace("flow_control = { rx = true, tx = true }\n", "");
+    let switch = Switch::start(&plain);
+    for command in ["set flow_ctrl rx on tx on 80 40 100 1 a", "set pfc_ctrl rx on tx on 80 40 100 3 a"] {
+        let answer = switch.exec(command);
+        assert!(!answer.status.success());
+        let said = String::from_utf8_lossy(&answer.stderr).into_owned();
+        assert!(said.contains("port a: ") && said.contains("the device has no flow control"), "{said}");
+    }
+    let running = switch.ask("show config running");
+    assert_eq!(running["text"].as_str().unwrap(), plain, "nothing is half applied");
+    assert!(!switch.exec("show port a flow_ctrl").status.success());
+    switch.stop();
 }

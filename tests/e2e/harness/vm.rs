@@ -164,6 +164,7 @@ impl Vm {
     pub fn ping(&mut self, to: [u8; 6], also: &[[u8; 6]], first: u32, count: u32) -> Ping {
         let (to, from) = (format_mac(&to), format_mac(&self.mac));
         let also = also.iter().map(|mac| format_mac(mac)).collect::<Vec<_>>().join("/");
+        let also = if also.is_empty() { "-" } else { &also };
         let before = self.lines.count();
         self.say(&format!("ping {to} {from} {also} {first} {count}"));
         // It waits for echoes for as long as this, after the last that came.
