@@ -3,16 +3,22 @@
 
 mod wire;
 
+use std::sync::Arc;
+
 use pollux_engine::datapath::BURST;
-use pollux_engine::{PortSpec, Reason};
-use pollux_model::{Accounts, Model, ModelPort, Outcome};
+use pollux_engine::qos::{
+    ClassSpec, EgressQos, EgressSpec, IngressQos, IngressSpec, PortQueues, RuleSpec, Service,
+};
+use pollux_engine::{PortSpec, Reason, Snapshot};
+use pollux_model::{Accounts, Model, ModelPort, ModelProfile, Outcome, PlainRules};
 use pollux_net::{
-    MAX_MTU, Mac, Pcp, PortId, PortSet, PortVlan, PriorityTags, Tpid, Trust, Vid, VidSet, VlanMode,
+    FlowMatch, MAX_MTU, Mac, MacMatch, Pcp, PcpCoding, PortId, PortSet, PortVlan, PriorityTags, Tpid,
+    TrafficClass, Trust, Vid, VidSet, VlanMode,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use wire::{Bench, Got};
+use wire::{Bench, Got, Memory};
 
 /// Few VLANs and few addresses, so that frames meet.
 const VIDS: [u16; 6] = [1, 2, 10, 100, 4093, 4094];
@@ -23,7 +29,7 @@ enum Step {
     Burst { port: usize, frames: Vec<Vec<u8>> },
     Wait { seconds: u32 },
     Link { port: usize, up: bool },
-    Configure { port: usize, vlan: Box<PortVlan>, mtu: u16 },
+    Configure { port: usize, as_now: Box<ModelPort> },
     FlushPort { port: usize },
     FlushVlan { vid: Vid },
 }
@@ -56,7 +62,7 @@ fn vlan_mode() -> impl Strategy<Value = VlanMode> {
 
 fn port_vlan() -> impl Strategy<Value = PortVlan> {
     let priority_tags = select(vec![PriorityTags::Never, PriorityTags::IfNonzero, PriorityTags::Always]);
-    let trust = select(vec![Trust::Pcp, Trust::Port]);
+    let trust = select(vec![Trust::Pcp, Trust::Dscp, Trust::Port]);
     (vlan_mode(), priority_tags, trust, (0u8..8).prop_filter_map("a PCP", Pcp::new)).prop_map(
         |(mode, priority_tags, trust, default_pcp)| PortVlan { mode, priority_tags, trust, default_pcp },
     )
@@ -66,8 +72,51 @@ fn mtu() -> impl Strategy<Value = u16> {
     select(vec![68, 1500, 1504, 9000, MAX_MTU])
 }
 
+fn rule() -> impl Strategy<Value = FlowMatch> {
+    let dscp = prop::option::of((0u8..64).prop_map(|first| first..=(first + 10).min(63)));
+    let vid = prop::option::of(vid().prop_map(|vid| vid.value()..=vid.value()));
+    let ethertype = prop::option::of(select(vec![0x0800, 0x86dd]));
+    (dscp, vid, ethertype, prop::option::of(address())).prop_map(|(dscp, vid, ethertype, source)| FlowMatch {
+        dscp,
+        vid,
+        ethertype,
+        source_mac: source.map(|mac| MacMatch { mac, mask: Mac::BROADCAST }),
+        ..FlowMatch::default()
+    })
+}
+
+fn profile() -> impl Strategy<Value = ModelProfile> {
+    (1usize..=8, select(PcpCoding::ALL.to_vec())).prop_flat_map(|(classes, coding)| {
+        let class = 0..classes as u8;
+        let rules = vec((rule(), prop::option::of(class.clone())), 0..4);
+        let maps = (
+            prop::array::uniform8(0u8..8),
+            prop::array::uniform8(class.clone()),
+            prop::array::uniform8(0u8..8),
+            any::<bool>(),
+            vec(class, 64),
+            rules,
+        );
+        maps.prop_map(
+            move |(regeneration, priority_to_class, class_to_priority, sends_class_priority, dscp, rules)| {
+                ModelProfile {
+                    classes,
+                    coding,
+                    regeneration,
+                    priority_to_class,
+                    class_to_priority,
+                    sends_class_priority,
+                    dscp_to_class: dscp.try_into().expect("one for each DSCP"),
+                    rules,
+                }
+            },
+        )
+    })
+}
+
 fn model_port() -> impl Strategy<Value = ModelPort> {
-    (port_vlan(), mtu(), prop::bool::weighted(0.9)).prop_map(|(vlan, mtu, up)| ModelPort { vlan, mtu, up })
+    (port_vlan(), mtu(), prop::option::of(profile()), prop::bool::weighted(0.9))
+        .prop_map(|(vlan, mtu, profile, up)| ModelPort { vlan, mtu, profile, up })
 }
 
 fn address() -> impl Strategy<Value = Mac> {
@@ -110,13 +159,18 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
         vec(tag(), 0..3),
         payload_len(),
         any::<u8>(),
+        prop::option::of(any::<u8>()),
         prop::option::weighted(0.05, 0usize..24),
     )
-        .prop_map(|(destination, source, tags, payload, fill, cut)| {
+        .prop_map(|(destination, source, tags, payload, fill, tos, cut)| {
             let mut frame = [destination.octets(), source.octets()].concat();
             frame.extend(tags.concat());
             frame.extend([0x08, 0x00]);
+            let start = frame.len();
             frame.extend(std::iter::repeat_n(fill, payload));
+            if let (Some(tos), Some(packet)) = (tos, frame.get_mut(start..start + 2)) {
+                packet.copy_from_slice(&[0x45, tos]);
+            }
             frame.truncate(cut.unwrap_or(usize::MAX));
             frame
         })
@@ -128,7 +182,7 @@ fn step(ports: usize) -> impl Strategy<Value = Step> {
         12 => (port.clone(), vec(frame(), 1..=BURST)).prop_map(|(port, frames)| Step::Burst { port, frames }),
         2 => (0u32..AGEING_SECONDS + 2).prop_map(|seconds| Step::Wait { seconds }),
         1 => (port.clone(), any::<bool>()).prop_map(|(port, up)| Step::Link { port, up }),
-        1 => (port.clone(), port_vlan(), mtu()).prop_map(|(port, vlan, mtu)| Step::Configure { port, vlan: Box::new(vlan), mtu }),
+        1 => (port.clone(), model_port()).prop_map(|(port, as_now)| Step::Configure { port, as_now: Box::new(as_now) }),
         1 => port.prop_map(|port| Step::FlushPort { port }),
         1 => vid().prop_map(|vid| Step::FlushVlan { vid }),
     ]
@@ -150,6 +204,59 @@ fn scene() -> impl Strategy<Value = Scene> {
 
 fn id(port: usize) -> PortId {
     PortId::new(port).expect("a test has few ports")
+}
+
+/// The engine's tables of these ports.
+fn snapshot(ports: &[ModelPort]) -> Snapshot<Memory> {
+    let profiles = ports.iter().enumerate().filter_map(|(n, port)| Some((n, port, port.profile.as_ref()?)));
+    profiles.fold(Snapshot::new(&specs(ports)), |snapshot, (n, port, profile)| {
+        let rules = profile.rules.iter().map(|(rule, _)| rule.clone()).collect();
+        let ingress = IngressQos::new(&ingress(port, profile), Some(PlainRules(rules)), Vec::new());
+        let queues = Arc::new(PortQueues::new(1));
+        let egress = EgressQos::new(&egress(profile), queues, 1_000_000_000);
+        snapshot.with_ingress(id(n), Arc::new(ingress)).with_egress(id(n), Arc::new(egress))
+    })
+}
+
+fn classes<const N: usize>(numbers: [u8; N]) -> [TrafficClass; N] {
+    numbers.map(TrafficClass::from_low_bits)
+}
+
+fn priorities(numbers: [u8; 8]) -> [Pcp; 8] {
+    numbers.map(|number| Pcp::new(number).expect("a priority"))
+}
+
+fn ingress(port: &ModelPort, profile: &ModelProfile) -> IngressSpec {
+    let rule = |&(_, class): &(FlowMatch, Option<u8>)| RuleSpec {
+        class: class.map(TrafficClass::from_low_bits),
+        policer: None,
+    };
+    IngressSpec {
+        classes: profile.classes,
+        coding: profile.coding,
+        regeneration: priorities(profile.regeneration),
+        priority_to_class: classes(profile.priority_to_class),
+        class_to_priority: priorities(profile.class_to_priority),
+        dscp_to_class: (port.vlan.trust == Trust::Dscp).then(|| classes(profile.dscp_to_class)),
+        rules: profile.rules.iter().map(rule).collect(),
+        policers: Vec::new(),
+        port_policer: None,
+        class_policers: [None; 8],
+    }
+}
+
+fn egress(profile: &ModelProfile) -> EgressSpec {
+    EgressSpec {
+        classes: profile.classes,
+        coding: profile.coding,
+        priority_to_class: classes(profile.priority_to_class),
+        class_to_priority: profile.sends_class_priority.then(|| priorities(profile.class_to_priority)),
+        strict: TrafficClass::descending().collect(),
+        dwrr: Vec::new(),
+        shaper: None,
+        class: [ClassSpec { guarantee: None, cap: None, queue_octets: 1 << 20, wred: None }; 8],
+        service: Service::Each,
+    }
 }
 
 fn specs(ports: &[ModelPort]) -> Vec<PortSpec> {
@@ -189,7 +296,7 @@ fn flatten(ports: usize, outcomes: &[Outcome]) -> Got {
 fn play(scene: Scene) -> Result<(), TestCaseError> {
     let Scene { mut ports, statics, steps } = scene;
     let mut model = Model::new(ports.clone(), AGEING_SECONDS, 4096, statics.clone());
-    let mut bench = Bench::new(&specs(&ports), links(&ports), AGEING_SECONDS, &statics);
+    let mut bench = Bench::new(snapshot(&ports), ports.len(), links(&ports), AGEING_SECONDS, &statics);
     let mut all = Vec::new();
     for step in steps {
         match step {
@@ -205,10 +312,10 @@ fn play(scene: Scene) -> Result<(), TestCaseError> {
                 model.set_port(id(port), ports[port].clone());
                 bench.links = links(&ports);
             }
-            Step::Configure { port, vlan, mtu } => {
-                ports[port] = ModelPort { vlan: *vlan, mtu, up: ports[port].up };
+            Step::Configure { port, as_now } => {
+                ports[port] = ModelPort { up: ports[port].up, ..*as_now };
                 model.set_port(id(port), ports[port].clone());
-                bench.configure(&specs(&ports));
+                bench.configure(snapshot(&ports));
             }
             Step::FlushPort { port } => {
                 model.flush_port(id(port));
@@ -234,7 +341,12 @@ fn play(scene: Scene) -> Result<(), TestCaseError> {
 #[test]
 fn a_tag_that_ends_the_frame_names_no_customer_vid() {
     let vid = Vid::new(10).expect("a VLAN");
-    let port = |mode| ModelPort { vlan: PortVlan { mode, ..PortVlan::default() }, mtu: 1500, up: true };
+    let port = |mode| ModelPort {
+        vlan: PortVlan { mode, ..PortVlan::default() },
+        mtu: 1500,
+        profile: None,
+        up: true,
+    };
     let allowed = Some([0].into_iter().collect());
     let trunk = VlanMode::Trunk { allowed: [10].into_iter().collect(), native: None, native_tagged: false };
     let tunnel = VlanMode::Dot1qTunnel { vid, allowed, tpid: Tpid::STag };

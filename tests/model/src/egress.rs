@@ -4,17 +4,19 @@ use pollux_net::{PriorityTags, VlanMode};
 
 use crate::bytes::{self, C_TAG, MTU_ALLOWANCE, WireTag};
 use crate::ingress::{Admitted, check_customer};
-use crate::{ModelPort, Reason};
+use crate::{ModelPort, Reason, profile};
 
 pub(crate) fn send(port: &ModelPort, frame: &Admitted) -> Result<Vec<u8>, Reason> {
     let is_tunnel = matches!(port.vlan.mode, VlanMode::Dot1qTunnel { .. });
     if is_tunnel {
         check_customer(port, &frame.untagged)?;
     }
+    let (pcp, dei) = profile::send(port.profile.as_ref(), frame.worth);
+    let tagged = |tpid, vid| bytes::with_tag(&frame.untagged, WireTag { tpid, pcp, dei, vid });
     let bytes = if is_sent_tagged(port, frame) {
-        tagged(frame, frame.tpid, frame.vid.value())
-    } else if gets_priority_tag(port, frame) {
-        tagged(frame, C_TAG, 0)
+        tagged(frame.tpid, frame.vid.value())
+    } else if gets_priority_tag(port, frame, pcp > 0 || dei) {
+        tagged(C_TAG, 0)
     } else {
         frame.untagged.clone()
     };
@@ -31,18 +33,13 @@ fn is_sent_tagged(port: &ModelPort, frame: &Admitted) -> bool {
     }
 }
 
-fn gets_priority_tag(port: &ModelPort, frame: &Admitted) -> bool {
+fn gets_priority_tag(port: &ModelPort, frame: &Admitted, says_something: bool) -> bool {
     if bytes::announces_tag(&frame.untagged) {
         return false;
     }
     match port.vlan.priority_tags {
         PriorityTags::Never => false,
-        PriorityTags::IfNonzero => frame.pcp > 0 || frame.dei,
+        PriorityTags::IfNonzero => says_something,
         PriorityTags::Always => true,
     }
-}
-
-fn tagged(frame: &Admitted, tpid: u16, vid: u16) -> Vec<u8> {
-    let tag = WireTag { tpid, pcp: frame.pcp, dei: frame.dei, vid };
-    bytes::with_tag(&frame.untagged, tag)
 }

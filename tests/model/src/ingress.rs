@@ -3,14 +3,14 @@
 use pollux_net::{Trust, Vid, VlanMode};
 
 use crate::bytes::{self, C_TAG, MTU_ALLOWANCE, WireTag};
+use crate::profile::{self, Worth};
 use crate::{ModelPort, Reason};
 
 /// A frame that was let in.
 #[derive(Clone, Debug)]
 pub(crate) struct Admitted {
     pub(crate) vid: Vid,
-    pub(crate) pcp: u8,
-    pub(crate) dei: bool,
+    pub(crate) worth: Worth,
     /// Of the tag that ports send who tag it.
     pub(crate) tpid: u16,
     /// The frame as it is without that tag.
@@ -23,13 +23,14 @@ pub(crate) fn admit(port: &ModelPort, frame: &[u8]) -> Result<Admitted, Reason> 
     if tag.is_some_and(|tag| tag.vid == 4095) {
         return Err(Reason::ReservedVid);
     }
-    let (pcp, dei) = match (port.vlan.trust, tag) {
+    let said = match (port.vlan.trust, tag) {
         (Trust::Pcp | Trust::Dscp, Some(tag)) => (tag.pcp, tag.dei),
         _ => (port.vlan.default_pcp.value(), false),
     };
     if let VlanMode::Dot1qTunnel { vid, tpid, .. } = port.vlan.mode {
         check_customer(port, frame)?;
-        return Ok(Admitted { vid, pcp, dei, tpid: tpid.ethertype(), untagged: frame.to_vec() });
+        let worth = profile::receive(port.profile.as_ref(), port.vlan.trust, said, frame, vid);
+        return Ok(Admitted { vid, worth, tpid: tpid.ethertype(), untagged: frame.to_vec() });
     }
     let vid = vlan_of(port, tag)?;
     let tpid = tag.map_or(C_TAG, |tag| tag.tpid);
@@ -37,7 +38,8 @@ pub(crate) fn admit(port: &ModelPort, frame: &[u8]) -> Result<Admitted, Reason> 
         Some(_) => bytes::without_tag(frame),
         None => frame.to_vec(),
     };
-    Ok(Admitted { vid, pcp, dei, tpid, untagged })
+    let worth = profile::receive(port.profile.as_ref(), port.vlan.trust, said, frame, vid);
+    Ok(Admitted { vid, worth, tpid, untagged })
 }
 
 /// What doesn't depend on VLANs.

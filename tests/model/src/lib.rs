@@ -19,6 +19,9 @@
 //!   the tunnel's own for what a tunnel took in, and 0x8100 for what came untagged.
 //! - **A priority tag at egress** has the TPID 0x8100. A frame that would leave with a VLAN TPID at
 //!   octet 12 gets none.
+//! - **A profile** of the ingress port decodes PCP and DEI, regenerates the priority, and gives a class: by
+//!   the priority, the DSCP, or the first rule. One of the egress port writes PCPs. Policers and queues are
+//!   outside the model.
 //! - **A batch** is learned whole before any of it is looked up. An entry is live while less than
 //!   the ageing time has passed since its source was last seen.
 //! - **Eviction** is outside the model: it panics when its capacity is exceeded, so that a test that
@@ -32,9 +35,11 @@ mod ingress;
 mod model;
 mod outcome;
 mod plain;
+mod profile;
 #[cfg(test)]
 mod tests;
 
 pub use model::{Model, ModelPort};
 pub use outcome::{Accounts, Outcome, Reason};
 pub use plain::{PlainMeter, PlainRules};
+pub use profile::ModelProfile;

@@ -2,7 +2,7 @@ use pollux_net::{Mac, PortId, PortVlan, Vid, VlanMode};
 
 use crate::fdb::Fdb;
 use crate::ingress::{Admitted, admit};
-use crate::{Outcome, Reason, bytes, egress};
+use crate::{ModelProfile, Outcome, Reason, bytes, egress};
 
 /// A port of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct ModelPort {
     pub vlan: PortVlan,
     /// Its MTU in octets.
     pub mtu: u16,
+    /// What it makes of priorities, if anything.
+    pub profile: Option<ModelProfile>,
     /// Whether it has link.
     pub up: bool,
 }

@@ -17,7 +17,7 @@ fn vid(number: u16) -> Vid {
 }
 
 fn port(mode: VlanMode) -> ModelPort {
-    ModelPort { vlan: PortVlan { mode, ..PortVlan::default() }, mtu: 1500, up: true }
+    ModelPort { vlan: PortVlan { mode, ..PortVlan::default() }, mtu: 1500, profile: None, up: true }
 }
 
 fn access(number: u16) -> ModelPort {

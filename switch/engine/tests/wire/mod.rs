@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use arrayvec::ArrayVec;
 use pollux_engine::datapath::{BURST, Batch, Context, Outbox, Platform, walk};
 use pollux_engine::fdb::{Fdb, FdbKey, FdbOptions};
-use pollux_engine::{Accounting, PortSpec, Reason, Snapshot, WorkerStats};
+use pollux_engine::{Accounting, Reason, Snapshot, WorkerStats};
 use pollux_model::{PlainMeter, PlainRules};
 use pollux_net::{Mac, PortId, PortSet, Vid, WorkerId};
 
 /// One queue that frames come from, and one for each port that they go to.
-struct Memory {
+pub(crate) struct Memory {
     ingress: PortId,
     waiting: VecDeque<Vec<u8>>,
     sent: Vec<Vec<Vec<u8>>>,
@@ -74,7 +74,8 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(
-        ports: &[PortSpec],
+        snapshot: Snapshot<Memory>,
+        ports: usize,
         links: PortSet,
         ageing_seconds: u32,
         statics: &[(Vid, Mac, PortId)],
@@ -88,16 +89,16 @@ impl Bench {
             fdb,
             links,
             now_seconds: START_SECONDS,
-            snapshot: Snapshot::new(ports),
+            snapshot,
             stats: WorkerStats::new(),
             batch: Batch::new(),
             outbox: Outbox::new(),
-            ports: ports.len(),
+            ports,
         }
     }
 
-    pub(crate) fn configure(&mut self, ports: &[PortSpec]) {
-        self.snapshot = Snapshot::new(ports);
+    pub(crate) fn configure(&mut self, snapshot: Snapshot<Memory>) {
+        self.snapshot = snapshot;
     }
 
     pub(crate) fn burst(&mut self, ingress: PortId, frames: Vec<Vec<u8>>) -> Got {
