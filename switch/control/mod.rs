@@ -145,7 +145,7 @@ impl Switch {
             hand_over(port.id, dealt, &mut platforms);
             ports.push(port);
         }
-        let mut maker = qos::Maker::new(&eal, &config, platforms.len());
+        let mut maker = qos::Maker::new(&eal, &config, platforms.len(), std::iter::empty());
         for (live, port) in ports.iter_mut().zip(&config.ports) {
             // No queue is there yet that would have to grow.
             live.qos = maker.make(port, live.first_poller(), None, &mut Vec::new())?;

@@ -102,7 +102,7 @@ fn plan_ports(config: &Config, workers: usize) -> Vec<PortPlan> {
 impl PortPlan {
     /// What `config` asks for its `port`, to be polled by so many workers.
     pub(super) fn new(id: PortId, port: &pollux_config::Port, config: &Config, workers: usize) -> Self {
-        let queued = qos::queue_mbufs(port, config.profile_of(port), workers);
+        let queued = qos::queue_mbufs(config.profile_of(port));
         match &port.kind {
             PortKind::Device(device) => Self {
                 id,

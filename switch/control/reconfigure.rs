@@ -59,10 +59,15 @@ impl From<Faults> for ReconfigureError {
 /// A port that is started, and its queues, which no worker has yet.
 type Fresh = (LivePort, Dealt);
 
+/// Pauses that were set: the port's name, what it had, what it has.
+type SetPauses = Vec<(String, Pauses, Pauses)>;
+
+type PortsQos = Vec<(PortId, Option<PortQos>)>;
+
 /// Ports' priorities, not yet in place.
 #[derive(Default)]
 struct NewQos {
-    ports: Vec<(PortId, Option<PortQos>)>,
+    ports: PortsQos,
     enlargements: Vec<Enlargement>,
 }
 
@@ -91,25 +96,30 @@ impl Switch {
         let (late, early) = self.in_order(&changes, &new);
         let mut fresh = Vec::new();
         self.prepare(&new, &early, &mut fresh)?;
-        if let Err(error) = self.set_pauses(&changes.retuned, &new) {
+        let pauses = match self.set_pauses(&changes.retuned, &new) {
+            Ok(pauses) => pauses,
+            Err(error) => {
+                self.discard(fresh.into_iter());
+                return Err(error.into());
+            }
+        };
+        if let Err(error) = self.detach(&leaving) {
             self.discard(fresh.into_iter());
-            return Err(error.into());
+            return Err(error);
         }
-        self.detach(&leaving)?;
-        if let Err(why) = self.prepare(&new, &late, &mut fresh) {
-            self.discard(fresh.into_iter());
-            return Err(self.restore(&leaving, why));
-        }
-        let qos = match self.prepare_qos(&new, &fresh) {
+        let prepared = self.prepare(&new, &late, &mut fresh).and_then(|()| self.prepare_qos(&new, &fresh));
+        let qos = match prepared {
             Ok(qos) => qos,
             Err(why) => {
                 self.discard(fresh.into_iter());
+                self.undo_pauses(pauses);
                 return Err(self.restore(&leaving, why));
             }
         };
+        self.enlarge(qos.enlargements)?;
         let elsewhere = self.in_other_vlans(&changes, &new);
         self.config = new;
-        self.join(fresh, qos)?;
+        self.join(fresh, qos.ports)?;
         self.apply_fdb(&changes, &elsewhere);
         Ok(changes)
     }
@@ -209,10 +219,10 @@ impl Switch {
     }
 
     /// Has the devices of ports that stay pause as `new` says; all of them, or none.
-    fn set_pauses(&mut self, retuned: &[String], new: &Config) -> Result<(), StartError> {
+    fn set_pauses(&mut self, retuned: &[String], new: &Config) -> Result<SetPauses, StartError> {
         let named =
             |config: &Config, name: &str| config.ports.iter().find(|port| port.name == name).map(Pauses::of);
-        let mut done: Vec<(String, Pauses, Pauses)> = Vec::new();
+        let mut done = SetPauses::new();
         for name in retuned {
             let (Some(before), Some(after)) = (named(&self.config, name), named(new, name)) else { continue };
             let Some(live) = self.ports.iter_mut().find(|port| port.name == *name) else { continue };
@@ -226,10 +236,10 @@ impl Switch {
             }
             done.push((name.clone(), before, after));
         }
-        Ok(())
+        Ok(done)
     }
 
-    fn undo_pauses(&mut self, done: Vec<(String, Pauses, Pauses)>) {
+    fn undo_pauses(&mut self, done: SetPauses) {
         for (name, before, after) in done {
             let live = self.ports.iter_mut().find(|port| port.name == name);
             // What refused to be set may refuse to be set back; it is then as it was.
@@ -274,7 +284,8 @@ impl Switch {
         let start = Instant::now();
         while ports.iter().any(|port| port.waiting() > 0) {
             if start.elapsed() > PATIENCE {
-                return Err(ReconfigureError::Stuck(WorkerId(0)));
+                let server = ports.iter().find(|port| port.waiting() > 0).map_or(0, LivePort::first_poller);
+                return Err(ReconfigureError::Stuck(WorkerId(server as u8)));
             }
             std::thread::sleep(PAUSE);
         }
@@ -284,7 +295,8 @@ impl Switch {
     /// The priorities of all ports as `config` has them, those of `fresh` among them: made before any is
     /// changed.
     fn prepare_qos(&self, config: &Config, fresh: &[Fresh]) -> Result<NewQos, StartError> {
-        let mut maker = Maker::new(&self.eal, config, self.sockets.len());
+        let live = self.ports.iter().filter_map(|port| port.qos.as_ref());
+        let mut maker = Maker::new(&self.eal, config, self.sockets.len(), live);
         let mut new = NewQos::default();
         for live in self.ports.iter().chain(fresh.iter().map(|(port, _)| port)) {
             let Some(port) = config.ports.iter().find(|port| port.name == live.name) else { continue };
@@ -294,8 +306,19 @@ impl Switch {
         Ok(new)
     }
 
+    /// Has queues grow, before anybody lets more wait in them.
+    fn enlarge(&self, enlargements: Vec<Enlargement>) -> Result<(), ReconfigureError> {
+        if enlargements.is_empty() {
+            return Ok(());
+        }
+        for Enlargement { server, queues, storage } in enlargements {
+            self.commanders[usize::from(server.0)].give(Order::Enlarge(queues, storage));
+        }
+        self.publish()
+    }
+
     /// Lets the workers have ports that are started, and puts the tables of `self.config` in place.
-    fn join(&mut self, fresh: Vec<Fresh>, qos: NewQos) -> Result<(), ReconfigureError> {
+    fn join(&mut self, fresh: Vec<Fresh>, qos: PortsQos) -> Result<(), ReconfigureError> {
         let mut sources = Vec::new();
         for (port, dealt) in fresh {
             let mut sinks = dealt.sinks.into_iter();
@@ -304,13 +327,10 @@ impl Switch {
             sources.extend(dealt.sources);
             self.ports.push(port);
         }
-        for (id, qos) in qos.ports {
+        for (id, qos) in qos {
             if let Some(port) = self.ports.iter_mut().find(|port| port.id == id) {
                 port.qos = qos;
             }
-        }
-        for Enlargement { worker, queues, storage } in qos.enlargements {
-            self.commanders[usize::from(worker.0)].give(Order::Enlarge(queues, storage));
         }
         let place = |name: &str| self.config.ports.iter().position(|port| port.name == name);
         self.ports.sort_by_key(|port| place(&port.name));
@@ -344,7 +364,7 @@ impl Switch {
             lost.push(error.to_string());
             NewQos::default()
         });
-        let joined = self.join(fresh, qos);
+        let joined = self.enlarge(qos.enlargements).and_then(|()| self.join(fresh, qos.ports));
         self.add_statics(|_| true);
         match joined {
             Err(error) => error,

@@ -61,11 +61,23 @@ impl Switch {
         self.shared.reclaim();
         self.follow_moved_stations();
         if second_passed {
-            let now = Instant::now();
-            self.ports.iter_mut().filter_map(|port| port.qos.as_mut()).for_each(|qos| qos.measure(now));
+            self.look_at_qos();
         }
         // Devices without link events are asked once a second, the others as a precaution.
         if second_passed { self.look_at(|_| true) } else { Vec::new() }
+    }
+
+    /// Measures rates, and takes queues away that a port without profile has emptied.
+    fn look_at_qos(&mut self) {
+        let now = Instant::now();
+        let mut ended = false;
+        for qos in self.ports.iter_mut().filter_map(|port| port.qos.as_mut()) {
+            qos.measure(now);
+            ended |= qos.let_go();
+        }
+        if ended {
+            self.shared.publish(super::snapshot(&self.config, &self.ports, &[]));
+        }
     }
 
     /// Takes up what happened to the ports whose numbers in DPDK are `among` those to look at.

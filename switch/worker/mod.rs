@@ -82,7 +82,7 @@ impl Worker {
         while !self.shared.is_stopping() {
             let published = cache.load();
             if published.epoch != adopted {
-                self.orders.follow(self.id, &mut self.platform);
+                self.orders.follow(&mut self.platform);
                 adopted = published.epoch;
                 self.shared.adopt(self.id, published);
             }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use dpdk::Mbuf;
 use pollux_engine::qos::{PortQueues, Storage};
-use pollux_net::{MAX_PORTS, PortId, WorkerId};
+use pollux_net::{MAX_PORTS, PortId};
 
 use super::platform::{DpdkPlatform, Sink, Source};
 
@@ -25,7 +25,7 @@ pub(crate) enum Order {
     Send(PortId, Sink),
     /// Give up everything of this port.
     GiveUp(PortId),
-    /// Give its set of these queues more room.
+    /// Give these queues more room.
     Enlarge(Arc<PortQueues<Mbuf>>, Storage<Mbuf>),
 }
 
@@ -71,13 +71,13 @@ impl Commander {
 
 impl Orders {
     /// Follows all that wait. Neither waits nor frees: the channels have room for more than there is.
-    pub(super) fn follow(&self, worker: WorkerId, platform: &mut DpdkPlatform) {
+    pub(super) fn follow(&self, platform: &mut DpdkPlatform) {
         while let Ok(order) = self.orders.try_recv() {
             match order {
                 Order::Poll(source) => platform.add_source(source),
                 Order::Send(port, sink) => self.give_back(GivenUp::Sink(platform.set_sink(port, sink))),
                 Order::Enlarge(queues, storage) => {
-                    let storage = queues.enlarge(worker, storage);
+                    let storage = queues.enlarge(storage);
                     self.give_back(GivenUp::Storage(queues, storage));
                 }
                 Order::GiveUp(port) => {

@@ -104,6 +104,19 @@ impl Platform for DpdkPlatform {
         }
     }
 
+    #[inline(always)]
+    fn transmit_in_order(&mut self, port: PortId, frames: &mut ArrayVec<Mbuf, BURST>) -> usize {
+        if let Sink::Vhost(vhost) = &self.sinks[port.index()] {
+            return vhost.transmit_in_order(self.worker, frames);
+        }
+        self.transmit(port, frames);
+        0
+    }
+
+    fn is_choosy(&self, port: PortId) -> bool {
+        matches!(&self.sinks[port.index()], Sink::Vhost(vhost) if vhost.is_choosy())
+    }
+
     #[inline]
     fn copy(&mut self, frame: &Mbuf) -> Option<Mbuf> {
         frame.copy(&self.pool)

@@ -56,9 +56,52 @@ impl VhostSink {
     pub(crate) fn transmit(&self, worker: WorkerId, frames: &mut Burst) {
         let enabled = self.enabled.load(Ordering::Relaxed);
         match self.only_queue(enabled) {
-            Some(queue) => transmit(queue, frames),
-            None => spread(&self.queues_of(worker, enabled), frames),
+            Some(queue) => {
+                transmit(queue, frames);
+            }
+            None => spread(&self.queues_of(worker, enabled), frames, |queue, frames| {
+                transmit(queue, frames);
+            }),
         }
+    }
+
+    /// As [`transmit`](Self::transmit), for frames that can wait: none of a flow leaves before one that stays.
+    /// Returns how many of those that stay, the first ones, fit no buffer of the VM.
+    #[inline]
+    pub(crate) fn transmit_in_order(&self, worker: WorkerId, frames: &mut Burst) -> usize {
+        if !self.vm.is_mergeable() {
+            return self.transmit_by_length(worker, frames);
+        }
+        let enabled = self.enabled.load(Ordering::Relaxed);
+        match self.only_queue(enabled) {
+            Some(queue) => {
+                queue.transmit(frames);
+            }
+            None => spread(&self.queues_of(worker, enabled), frames, |queue, frames| {
+                queue.transmit(frames);
+            }),
+        }
+        0
+    }
+
+    /// What no buffer holds is passed over: that it doesn't fit shows when something behind it does.
+    #[cold]
+    fn transmit_by_length(&self, worker: WorkerId, frames: &mut Burst) -> usize {
+        let enabled = self.enabled.load(Ordering::Relaxed);
+        let mut unfit = Burst::new();
+        spread(&self.queues_of(worker, enabled), frames, |queue, frames| {
+            let count = transmit(queue, frames);
+            unfit.extend(frames.drain(..count));
+        });
+        let count = unfit.len();
+        unfit.extend(frames.drain(..));
+        *frames = unfit;
+        count
+    }
+
+    /// Whether the VM may refuse some frames for as long as it takes others.
+    pub(crate) fn is_choosy(&self) -> bool {
+        !self.enabled.load(Ordering::Relaxed).is_power_of_two() || !self.vm.is_mergeable()
     }
 
     /// What the VM takes unfinished.
@@ -86,11 +129,11 @@ fn share(enabled: u64, worker: u8, workers: u8) -> impl Iterator<Item = usize> {
     places.skip(first as usize).step_by(step as usize).take(MAX_SPREAD)
 }
 
-/// Sends each flow on the queue that its hash chooses.
+/// Has `send` send each flow on the queue that its hash chooses.
 #[inline(never)]
-fn spread(queues: &[&SharedTxQueue], frames: &mut Burst) {
+fn spread(queues: &[&SharedTxQueue], frames: &mut Burst, mut send: impl FnMut(&SharedTxQueue, &mut Burst)) {
     if let [] | [_] = queues {
-        return queues.iter().for_each(|queue| transmit(queue, frames));
+        return queues.iter().for_each(|queue| send(queue, frames));
     }
     let mut bursts: [Burst; MAX_SPREAD] = std::array::from_fn(|_| Burst::new());
     for frame in frames.drain(..) {
@@ -98,30 +141,34 @@ fn spread(queues: &[&SharedTxQueue], frames: &mut Burst) {
         bursts[queue as usize].push(frame);
     }
     for (queue, burst) in queues.iter().zip(&mut bursts) {
-        transmit(queue, burst);
+        send(queue, burst);
         frames.extend(burst.drain(..));
     }
 }
 
+/// Returns how many of the frames that stay, the first ones, were passed over.
 #[inline]
-fn transmit(queue: &SharedTxQueue, frames: &mut Burst) {
+fn transmit(queue: &SharedTxQueue, frames: &mut Burst) -> usize {
     queue.transmit(frames);
-    if frames.first().is_some_and(|frame| frame.len() > SURE_TO_FIT) {
-        transmit_behind_long(queue, frames);
-    }
+    let long = frames.first().is_some_and(|frame| frame.len() > SURE_TO_FIT);
+    if long { transmit_behind_long(queue, frames) } else { 0 }
 }
 
 /// Goes on behind frames that a VM refused and that may be longer than its buffers, as they are where it
 /// has no mergeable ones: they don't keep back those that fit.
 #[cold]
-fn transmit_behind_long(queue: &SharedTxQueue, frames: &mut Burst) {
+fn transmit_behind_long(queue: &SharedTxQueue, frames: &mut Burst) -> usize {
     let mut refused = Burst::new();
+    let mut passed_over = 0;
     while frames.first().is_some_and(|frame| frame.len() > SURE_TO_FIT) {
         refused.push(frames.remove(0));
-        queue.transmit(frames);
+        if queue.transmit(frames) > 0 {
+            passed_over = refused.len();
+        }
     }
     refused.extend(frames.drain(..));
     *frames = refused;
+    passed_over
 }
 
 #[cfg(test)]

@@ -165,6 +165,13 @@ impl Vhost {
         taken(self.state().features())
     }
 
+    /// Whether a frame may take several of the VM's buffers, so that it fits whatever their length (virtio 1.2,
+    /// clause 5.1.6.3.1).
+    #[inline]
+    pub fn is_mergeable(&self) -> bool {
+        self.state().features() & MERGEABLE != 0
+    }
+
     pub(crate) fn restrict(&self) -> Result<()> {
         restrict(&self.origin)
     }
@@ -194,6 +201,9 @@ const GUEST_TSO6: u64 = feature(8);
 /// The VM may hand us TCP frames that are longer than a wire's, of IPv4 and IPv6.
 const HOST_TSO4: u64 = feature(11);
 const HOST_TSO6: u64 = feature(12);
+
+/// A frame may take several of the VM's buffers.
+const MERGEABLE: u64 = feature(15);
 
 /// What the library offers and doesn't do: it forgets that a frame to be cut carries a congestion signal
 /// (HOST_ECN), and takes UDP fragments to be for datagrams (HOST_UFO). Their counterparts for what the VM is

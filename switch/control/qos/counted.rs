@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use pollux_config::{QosProfile, Shaper};
+use pollux_config::{PolicerAction, QosProfile, Shaper};
 use pollux_engine::qos::{ClassCounts, MeterCounts};
 use pollux_net::{Colour, MeterAlgorithm, MeterSpec, RateUnit, TrafficClass, Trust};
 use serde::Serialize;
@@ -87,9 +87,9 @@ pub struct PolicerState {
     pub frames: Colours,
     /// Their octets.
     pub octets: Colours,
-    /// What green and yellow frames came to over the last second, in frames.
+    /// Frames that it let pass over the last second.
     pub passed_frames_per_second: u64,
-    /// The same in octets of frames.
+    /// Octets of these.
     pub passed_octets_per_second: u64,
 }
 
@@ -191,9 +191,19 @@ impl PortQos {
         let before = &self.measured;
         let seconds = before.at.map_or(0.0, |at| now.duration_since(at).as_secs_f64());
         let rate = |more: u64| if seconds > 0.0 { (more as f64 / seconds).round() as u64 } else { 0 };
-        let passed = policers.iter().enumerate().map(|(place, counts)| {
+        let actions: Vec<_> = match &self.settings.profile {
+            Some(profile) => spec::policers(profile).map(|(_, policer)| policer.actions).collect(),
+            None => Vec::new(),
+        };
+        let passed = policers.iter().zip(actions).enumerate().map(|(place, (counts, actions))| {
             let before = before.policers.get(place).copied().unwrap_or_default();
-            let passed = |of: [u64; Colour::COUNT]| of[0] + of[1];
+            let passed = |of: [u64; Colour::COUNT]| -> u64 {
+                of.iter()
+                    .zip(actions)
+                    .filter(|(_, action)| *action != PolicerAction::Drop)
+                    .map(|(n, _)| n)
+                    .sum()
+            };
             let frames = passed(counts.frames).saturating_sub(passed(before.frames));
             (rate(frames), rate(passed(counts.octets).saturating_sub(passed(before.octets))))
         });
@@ -222,7 +232,7 @@ impl PortQos {
 
 /// What a port named so does about priorities, and has counted; `hz`: cycles in a second.
 pub(in super::super) fn state(name: &str, qos: &PortQos, hz: u64) -> PortQosState {
-    let Settings { port, profile, .. } = &qos.settings;
+    let Settings { trust, default_pcp, profile, .. } = &qos.settings;
     let plain = QosProfile::plain("", TrafficClass::COUNT);
     let named = profile.as_ref().map(|profile| profile.name.clone());
     let profile = profile.as_ref().unwrap_or(&plain);
@@ -256,12 +266,12 @@ pub(in super::super) fn state(name: &str, qos: &PortQos, hz: u64) -> PortQosStat
     PortQosState {
         port: name.to_owned(),
         profile: named,
-        trust: match port.vlan.trust {
+        trust: match trust {
             Trust::Pcp => "pcp",
             Trust::Dscp => "dscp",
             Trust::Port => "port",
         },
-        default_pcp: port.vlan.default_pcp.value(),
+        default_pcp: default_pcp.value(),
         traffic_classes: profile.traffic_classes,
         policers: policers.collect(),
         rules: rules.collect(),

@@ -23,7 +23,7 @@ pub(super) fn frames_waiting(profile: &QosProfile) -> [usize; TrafficClass::COUN
 }
 
 /// Mbufs that wait when all queues of a port are full.
-pub(in super::super) fn queue_mbufs(port: &Port, profile: Option<&QosProfile>, workers: usize) -> u32 {
+pub(in super::super) fn queue_mbufs(profile: Option<&QosProfile>) -> u32 {
     let Some(profile) = profile else { return 0 };
     let classes = frames_waiting(profile).into_iter().zip(&profile.class);
     // A frame in several mbufs fills all but its last.
@@ -31,34 +31,17 @@ pub(in super::super) fn queue_mbufs(port: &Port, profile: Option<&QosProfile>, w
         0 => 0,
         _ => frames as u64 + class.queue.get() / OCTETS_AN_MBUF,
     };
-    let one: u64 = classes.map(mbufs).sum();
-    let sets = servers(service(port, Some(profile), 0, workers), workers).count() as u64;
-    u32::try_from(one * sets).unwrap_or(u32::MAX)
+    u32::try_from(classes.map(mbufs).sum::<u64>()).unwrap_or(u32::MAX)
 }
 
-/// Who sends what waits for a port. A port whose rate is held, and a VM's queues, which workers share, have
-/// one worker: elsewhere each has a transmit queue of its own.
+/// Who sends what waits for a port whose first receive queue `poller` polls: that worker, for all. Where all
+/// send on the same queue, the others send for themselves as long as nothing waits.
 pub(super) fn service(port: &Port, profile: Option<&QosProfile>, poller: usize, workers: usize) -> Service {
-    let shaped = profile.is_some_and(|profile| {
-        profile.egress_rate.is_some() || profile.class.iter().any(|class| class.max_rate.is_some())
-    });
-    let one = |straight| Service::One { worker: WorkerId(poller as u8), straight };
-    match &port.kind {
-        _ if workers == 1 => Service::Each,
-        // On several queues a worker's own frames could overtake those that it sent through the other.
-        PortKind::VhostUser(vhost) => one(!shaped && vhost.queues == 1),
-        PortKind::Device(_) if shaped => one(false),
-        PortKind::Device(_) => Service::Each,
-    }
-}
-
-/// The workers that send what waits.
-pub(super) fn servers(service: Service, workers: usize) -> impl Iterator<Item = WorkerId> {
-    let range = match service {
-        Service::Each => 0..workers as u8,
-        Service::One { worker, .. } => worker.0..worker.0 + 1,
+    let one_queue = match &port.kind {
+        PortKind::VhostUser(vhost) => vhost.queues == 1,
+        PortKind::Device(_) => false,
     };
-    range.map(WorkerId)
+    Service { server: WorkerId(poller as u8), straight: one_queue || workers == 1, ends: profile.is_none() }
 }
 
 /// The meters of a profile, in the order in which [`ingress`] numbers them: the port's, the classes', the
@@ -147,6 +130,7 @@ pub(super) fn egress(profile: &QosProfile, service: Service) -> EgressSpec {
         }),
         weight: wred.weight,
     };
+    let frames = frames_waiting(profile);
     EgressSpec {
         classes: profile.traffic_classes,
         coding: profile.coding,
@@ -155,11 +139,15 @@ pub(super) fn egress(profile: &QosProfile, service: Service) -> EgressSpec {
         strict: profile.classes.strict.clone(),
         dwrr: profile.classes.dwrr.clone(),
         shaper: profile.egress_rate.map(shaper),
-        class: profile.class.map(|class| ClassSpec {
-            guarantee: class.min_rate.map(shaper),
-            cap: class.max_rate.map(shaper),
-            queue_octets: class.queue.get(),
-            wred: class.wred.map(wred),
+        class: std::array::from_fn(|number| {
+            let class = &profile.class[number];
+            ClassSpec {
+                guarantee: class.min_rate.map(shaper),
+                cap: class.max_rate.map(shaper),
+                queue_octets: class.queue.get(),
+                queue_frames: frames[number],
+                wred: class.wred.map(wred),
+            }
         }),
         service,
     }

@@ -35,7 +35,7 @@ impl PortCounters {
 /// Adds to a counter that only this thread writes: a plain load and store, where a locked
 /// read-modify-write would cost twenty cycles.
 #[inline(always)]
-fn bump(counter: &AtomicU64, by: u64) {
+pub(crate) fn bump(counter: &AtomicU64, by: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
 }
 

@@ -2,8 +2,8 @@ use std::array;
 use std::sync::Arc;
 
 use pollux_net::{
-    MAX_PORTS, MTU_OVERHEAD, PortId, PortSet, PortVlan, PriorityTags, Tci, Tpid, Trust, VID_SLOTS, Vid,
-    VidSet, VlanMode,
+    MAX_PORTS, MAX_WORKERS, MTU_OVERHEAD, PortId, PortSet, PortVlan, PriorityTags, Tci, Tpid, Trust,
+    VID_SLOTS, Vid, VidSet, VlanMode, WorkerId,
 };
 
 use crate::datapath::Platform;
@@ -75,9 +75,9 @@ pub struct Snapshot<P: Platform> {
     /// By VID. As long as the type says, so that an index needs no check.
     vlans: Box<[Vlan; VID_SLOTS]>,
     ports: Box<[PortTable<P>; MAX_PORTS]>,
-    /// Ports that have classes for what leaves.
-    with_classes: PortSet,
-    /// Whether anything depends on the time of day, to the cycle.
+    /// Ports that have classes for what leaves, by the worker that serves them.
+    served_by: [PortSet; MAX_WORKERS],
+    /// Whether anything depends on the time, to the cycle.
     needs_clock: bool,
 }
 
@@ -98,7 +98,7 @@ impl<P: Platform> Snapshot<P> {
         for port in ports {
             tables[port.id.index()] = PortTable::new(&port.vlan, port.mtu, port.may_leave_work);
         }
-        Self { vlans, ports: tables, with_classes: PortSet::EMPTY, needs_clock: false }
+        Self { vlans, ports: tables, served_by: [PortSet::EMPTY; MAX_WORKERS], needs_clock: false }
     }
 
     /// The same, with `port` taking frames like this.
@@ -113,7 +113,8 @@ impl<P: Platform> Snapshot<P> {
     #[must_use]
     pub fn with_egress(mut self, port: PortId, qos: Arc<EgressQos<P::Frame>>) -> Self {
         self.needs_clock = true;
-        self.with_classes = self.with_classes.with(port);
+        let served = &mut self.served_by[usize::from(qos.server().0)];
+        *served = served.with(port);
         self.ports[port.index()].egress = Some(qos);
         self
     }
@@ -124,8 +125,8 @@ impl<P: Platform> Snapshot<P> {
     }
 
     #[inline(always)]
-    pub(crate) fn with_classes(&self) -> PortSet {
-        self.with_classes
+    pub(crate) fn served_by(&self, worker: WorkerId) -> PortSet {
+        self.served_by[usize::from(worker.0) % MAX_WORKERS]
     }
 
     #[inline(always)]

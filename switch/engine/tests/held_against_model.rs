@@ -13,7 +13,7 @@ use pollux_engine::{PortSpec, Reason, Snapshot};
 use pollux_model::{Accounts, Model, ModelPort, ModelProfile, Outcome, PlainRules};
 use pollux_net::{
     FlowMatch, MAX_MTU, Mac, MacMatch, Pcp, PcpCoding, PortId, PortSet, PortVlan, PriorityTags, Tpid,
-    TrafficClass, Trust, Vid, VidSet, VlanMode,
+    TrafficClass, Trust, Vid, VidSet, VlanMode, WorkerId,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -254,8 +254,9 @@ fn egress(profile: &ModelProfile) -> EgressSpec {
         strict: TrafficClass::descending().collect(),
         dwrr: Vec::new(),
         shaper: None,
-        class: [ClassSpec { guarantee: None, cap: None, queue_octets: 1 << 20, wred: None }; 8],
-        service: Service::Each,
+        class: [ClassSpec { guarantee: None, cap: None, queue_octets: 1 << 20, queue_frames: 0, wred: None };
+            8],
+        service: Service { server: WorkerId(0), straight: false, ends: false },
     }
 }
 

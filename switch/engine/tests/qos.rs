@@ -86,6 +86,8 @@ struct Wires {
     room: BTreeMap<PortId, usize>,
     /// Octets of the longest frame that ports take, if they take no longer ones.
     longest: Option<usize>,
+    /// Whether it refuses some frames for good.
+    choosy: bool,
 }
 
 impl Platform for Wires {
@@ -107,21 +109,32 @@ impl Platform for Wires {
     }
 
     fn transmit(&mut self, port: PortId, frames: &mut ArrayVec<Marked, BURST>) {
+        self.transmit_in_order(port, frames);
+    }
+
+    /// As a VM's port does, it passes over what no buffer holds.
+    fn transmit_in_order(&mut self, port: PortId, frames: &mut ArrayVec<Marked, BURST>) -> usize {
         let mut room = self.room.get(&port).copied().unwrap_or(usize::MAX);
-        // As a VM's port does, it passes over what no buffer holds.
         let fits = |frame: &Marked| self.longest.is_none_or(|longest| frame.len() <= longest);
         let mut refused = ArrayVec::new();
+        let mut unfit = 0;
         for frame in frames.drain(..) {
             if room > 0 && fits(&frame) {
                 let number = self.sequence.replace(self.sequence.get() + 1);
                 self.sent.push((number, port, frame.octets));
                 room -= 1;
+                unfit = refused.len();
             } else {
                 refused.push(frame);
             }
         }
         *frames = refused;
         self.room.entry(port).and_modify(|left| *left = room);
+        unfit
+    }
+
+    fn is_choosy(&self, _port: PortId) -> bool {
+        self.choosy
     }
 
     fn copy(&mut self, frame: &Marked) -> Option<Marked> {
@@ -205,9 +218,7 @@ impl Rig {
 
     fn with_egress(mut self, number: u8, spec: &EgressSpec) -> Self {
         let queues = Arc::new(PortQueues::new(self.workers.len()));
-        for worker in 0..self.workers.len() {
-            queues.enlarge(WorkerId(worker as u8), Storage::new([1024; 8]));
-        }
+        queues.enlarge(Storage::new([1024; 8]));
         self.queues.push(queues.clone());
         self.snapshot = self.snapshot.with_egress(port(number), Arc::new(EgressQos::new(spec, queues, HZ)));
         self
@@ -297,8 +308,14 @@ fn egress(classes: usize) -> EgressSpec {
         strict: TrafficClass::descending().collect(),
         dwrr: Vec::new(),
         shaper: None,
-        class: [ClassSpec { guarantee: None, cap: None, queue_octets: 1 << 20, wred: None }; 8],
-        service: Service::Each,
+        class: [ClassSpec {
+            guarantee: None,
+            cap: None,
+            queue_octets: 1 << 20,
+            queue_frames: 1024,
+            wred: None,
+        }; 8],
+        service: Service { server: WorkerId(0), straight: false, ends: false },
     }
 }
 
@@ -439,6 +456,35 @@ fn regeneration_and_codings_change_priorities_where_they_should() {
 }
 
 #[test]
+fn a_default_priority_is_not_decoded() {
+    for coding in PcpCoding::ALL {
+        for default in 0..8 {
+            let vlan = PortVlan { default_pcp: pcp(default), ..trunk() };
+            let spec = IngressSpec { coding, ..ingress(8) };
+            let mut rig =
+                Rig::new(&[vlan, trunk()], 1).with_ingress(0, &spec, vec![], &[]).with_egress(1, &egress(8));
+            let (got, octets) = one(&mut rig, frame(None, &OTHER));
+            assert_eq!(got, ingress(8).priority_to_class[usize::from(default)].value());
+            assert_eq!(tag(&octets), (default != 0).then_some((default, false, 0)), "{coding:?}");
+        }
+    }
+}
+
+#[test]
+fn a_class_of_the_egress_port_is_its_own() {
+    // By priority: the egress port's map counts. By a rule: the class goes along.
+    let mut spec = egress(8);
+    spec.priority_to_class = [3; 8].map(class);
+    let mut rules = ingress(8);
+    rules.rules = vec![RuleSpec { class: Some(class(6)), policer: None }];
+    let ip = FlowMatch { ethertype: Some(0x0800), ..FlowMatch::default() };
+    let mut rig =
+        Rig::new(&[trunk(), trunk()], 1).with_ingress(0, &rules, vec![ip], &[]).with_egress(1, &spec);
+    assert_eq!(one(&mut rig, frame(Some(0xe007), &OTHER)).0, 3);
+    assert_eq!(one(&mut rig, frame(Some(0xe007), &ipv4(0))).0, 6);
+}
+
+#[test]
 fn classes_are_written_into_tags_where_a_map_says_so() {
     let spec = EgressSpec { class_to_priority: Some([0, 0, 1, 1, 2, 2, 3, 3].map(pcp)), ..egress(8) };
     let mut rig = Rig::new(&[trunk(), trunk()], 1).with_egress(1, &spec);
@@ -576,24 +622,62 @@ fn what_has_no_room_waits_in_its_class() {
 fn a_frame_that_no_buffer_holds_keeps_nobody_back() {
     let mut rig = Rig::new(&[trunk(), trunk()], 1).with_egress(1, &egress(8));
     rig.workers[0].2.longest = Some(1600);
-    rig.give(0, 0, frame(Some(0xe007), &[1; 3000]));
-    rig.give(0, 0, frame(Some(0x0007), &[2; 100]));
-    rig.settle();
-    (0..3).for_each(|_| rig.round(0));
-    assert_eq!(rig.sent().len(), 1);
-    assert_eq!(rig.queues[0].waiting(), 1);
-    // With nothing behind it, only time tells.
-    rig.now += HZ / 5;
-    rig.round(0);
-    assert_eq!((rig.drops(1, Reason::TxFull), rig.counts()[7].dropped_unfit), (1, 1));
-    // With something behind it that leaves, that tells at once.
+    // What leaves behind it tells that it is too long, whether or not something waits.
+    for waits in [false, true] {
+        rig.workers[0].2.room.insert(port(1), if waits { 0 } else { 10 });
+        rig.give(0, 0, frame(Some(0xe007), &[1; 3000]));
+        rig.give(0, 0, frame(Some(0x0007), &[2; 100]));
+        rig.settle();
+        rig.workers[0].2.room.insert(port(1), 10);
+        rig.round(0);
+        assert_eq!((rig.sent().len(), rig.queues[0].waiting()), (1, 0), "{waits}");
+    }
+    assert_eq!((rig.drops(1, Reason::TxFull), rig.counts()[7].dropped_unfit), (2, 1));
+    assert!(rig.accounting().balances());
+}
+
+#[test]
+fn only_what_a_choosy_port_leaves_standing_is_given_up() {
+    for choosy in [false, true] {
+        let mut rig = Rig::new(&[trunk(), trunk()], 1).with_egress(1, &egress(8));
+        rig.workers[0].2.choosy = choosy;
+        rig.workers[0].2.room.insert(port(1), 0);
+        for n in 0..8_u8 {
+            rig.give(0, 0, frame(Some(0x0007), &[n; 1500]));
+        }
+        rig.settle();
+        rig.now += HZ / 5;
+        rig.round(0);
+        rig.round(0);
+        let given_up = if choosy { 8 } else { 0 };
+        assert_eq!(rig.queues[0].waiting(), 8 - given_up, "choosy {choosy}");
+        assert_eq!(rig.drops(1, Reason::TxFull), given_up);
+        rig.workers[0].2.room.clear();
+        rig.round(0);
+        assert_eq!(rig.sent().len() as u64, 8 - given_up);
+        assert!(rig.accounting().balances());
+    }
+}
+
+#[test]
+fn a_port_without_profile_empties_its_queues_and_keeps_none() {
+    let mut rig = Rig::new(&[trunk(), trunk()], 1).with_egress(1, &egress(8));
     rig.workers[0].2.room.insert(port(1), 0);
-    rig.give(0, 0, frame(Some(0xe007), &[1; 3000]));
-    rig.give(0, 0, frame(Some(0x0007), &[2; 100]));
+    rig.give(0, 0, frame(Some(0xe007), &[0; 100]));
     rig.settle();
-    rig.workers[0].2.room.clear();
+    let service = Service { server: WorkerId(0), straight: false, ends: true };
+    let ends = EgressQos::new(&EgressSpec { service, ..egress(4) }, rig.queues[0].clone(), HZ);
+    rig.snapshot = rig.snapshot.with_egress(port(1), Arc::new(ends));
+    rig.give(0, 0, frame(Some(0x0007), &[1; 100]));
+    rig.settle();
+    assert_eq!(rig.queues[0].waiting(), 2, "what comes while something waits waits too");
+    rig.workers[0].2.room.insert(port(1), 3);
     rig.round(0);
-    assert_eq!((rig.sent().len(), rig.counts()[7].dropped_unfit), (1, 2));
+    assert_eq!(rig.queues[0].waiting(), 0, "of classes that are no more, too");
+    rig.give(0, 0, frame(Some(0x0007), &[2; 100]));
+    rig.give(0, 0, frame(Some(0x0007), &[3; 100]));
+    rig.settle();
+    assert_eq!((rig.sent().len(), rig.queues[0].waiting(), rig.drops(1, Reason::TxFull)), (3, 0, 1));
     assert!(rig.accounting().balances());
 }
 
@@ -617,7 +701,7 @@ fn a_full_queue_drops_its_own_class_only() {
 #[test]
 fn a_shaped_port_keeps_its_rate_and_its_priorities_with_two_workers() {
     let shaper = ShaperSpec { octets_per_second: 12_500_000, burst: 10_000, unit: RateUnit::Octets };
-    let service = Service::One { worker: WorkerId(1), straight: false };
+    let service = Service { server: WorkerId(1), straight: false, ends: false };
     let spec = EgressSpec { shaper: Some(shaper), service, ..egress(8) };
     let mut rig = Rig::new(&[trunk(), trunk(), trunk()], 2).with_egress(1, &spec);
     rig.links = port(0).set().with(port(1));
@@ -676,13 +760,13 @@ proptest! {
     fn nothing_vanishes_and_no_flow_is_reordered(
         steps in prop::collection::vec(step(), 1..300),
         shaped: bool,
-        one: bool,
+        straight: bool,
         limit in 1_000..100_000_u64,
     ) {
         let shaper = ShaperSpec { octets_per_second: 10_000_000, burst: 9_300, unit: RateUnit::WireOctets };
         let mut spec = EgressSpec {
             shaper: shaped.then_some(shaper),
-            service: if one || shaped { Service::One { worker: WorkerId(0), straight: !shaped } } else { Service::Each },
+            service: Service { server: WorkerId(0), straight, ends: false },
             strict: vec![class(7)],
             dwrr: (0..7).map(|number| (class(number), u16::from(number) + 1)).collect(),
             ..egress(8)

@@ -111,7 +111,7 @@ impl Colour {
     }
 }
 
-/// A frame's class and colour in one octet, for the way between two ports.
+/// A frame's class and colour in one octet, for its way between two ports.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Mark(u8);
 
@@ -120,6 +120,27 @@ impl Mark {
     pub const fn new(class: TrafficClass, colour: Colour) -> Self {
         Self(class.0 | (colour as u8) << 3)
     }
+
+    /// The same, of a class that something else than the frame's priority decided.
+    #[must_use]
+    pub const fn decided(self) -> Self {
+        Self(self.0 | Self::DECIDED)
+    }
+
+    /// Whether something else than the frame's priority decided its class.
+    #[inline(always)]
+    pub const fn is_decided(self) -> bool {
+        self.0 & Self::DECIDED != 0
+    }
+
+    /// The same class with another colour.
+    #[must_use]
+    pub const fn with_colour(self, colour: Colour) -> Self {
+        Self(self.0 & !Self::COLOUR | (colour as u8) << Self::COLOUR.trailing_zeros())
+    }
+
+    const COLOUR: u8 = 0b1_1000;
+    const DECIDED: u8 = 0b10_0000;
 
     /// The class.
     #[inline(always)]
@@ -130,7 +151,7 @@ impl Mark {
     /// The colour.
     #[inline(always)]
     pub const fn colour(self) -> Colour {
-        match self.0 >> 3 {
+        match (self.0 & Self::COLOUR) >> Self::COLOUR.trailing_zeros() {
             0 => Colour::Green,
             1 => Colour::Yellow,
             _ => Colour::Red,
@@ -174,7 +195,9 @@ mod tests {
         for class in TrafficClass::all() {
             for colour in Colour::ALL {
                 let mark = Mark::from_bits(Mark::new(class, colour).bits());
-                assert_eq!((mark.class(), mark.colour()), (class, colour));
+                assert_eq!((mark.class(), mark.colour(), mark.is_decided()), (class, colour, false));
+                let other = mark.decided().with_colour(Colour::Red);
+                assert_eq!((other.class(), other.colour(), other.is_decided()), (class, Colour::Red, true));
             }
         }
     }

@@ -11,11 +11,11 @@ pub(crate) fn send(port: &ModelPort, frame: &Admitted) -> Result<Vec<u8>, Reason
     if is_tunnel {
         check_customer(port, &frame.untagged)?;
     }
-    let (pcp, dei) = profile::send(port.profile.as_ref(), frame.worth);
+    let (pcp, dei, says_something) = profile::send(port.profile.as_ref(), frame.worth);
     let tagged = |tpid, vid| bytes::with_tag(&frame.untagged, WireTag { tpid, pcp, dei, vid });
     let bytes = if is_sent_tagged(port, frame) {
         tagged(frame.tpid, frame.vid.value())
-    } else if gets_priority_tag(port, frame, pcp > 0 || dei) {
+    } else if gets_priority_tag(port, frame, says_something) {
         tagged(C_TAG, 0)
     } else {
         frame.untagged.clone()

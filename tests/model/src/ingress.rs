@@ -3,7 +3,7 @@
 use pollux_net::{Trust, Vid, VlanMode};
 
 use crate::bytes::{self, C_TAG, MTU_ALLOWANCE, WireTag};
-use crate::profile::{self, Worth};
+use crate::profile::{self, Said, Worth};
 use crate::{ModelPort, Reason};
 
 /// A frame that was let in.
@@ -24,8 +24,8 @@ pub(crate) fn admit(port: &ModelPort, frame: &[u8]) -> Result<Admitted, Reason> 
         return Err(Reason::ReservedVid);
     }
     let said = match (port.vlan.trust, tag) {
-        (Trust::Pcp | Trust::Dscp, Some(tag)) => (tag.pcp, tag.dei),
-        _ => (port.vlan.default_pcp.value(), false),
+        (Trust::Pcp | Trust::Dscp, Some(tag)) => Said { pcp: tag.pcp, dei: tag.dei, by_tag: true },
+        _ => Said { pcp: port.vlan.default_pcp.value(), dei: false, by_tag: false },
     };
     if let VlanMode::Dot1qTunnel { vid, tpid, .. } = port.vlan.mode {
         check_customer(port, frame)?;

@@ -23,12 +23,20 @@ pub struct ModelProfile {
     pub rules: Vec<(FlowMatch, Option<u8>)>,
 }
 
+/// What a frame says of itself, or the port of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said {
+    pub(crate) pcp: u8,
+    pub(crate) dei: bool,
+    pub(crate) by_tag: bool,
+}
+
 /// What a frame is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Worth {
     pub(crate) pcp: u8,
     pub(crate) dei: bool,
-    /// The class that the ingress port gave it, of how many. `None`: it gave none.
+    /// The class that something else than its priority gave it, of how many.
     pub(crate) class: Option<(usize, u8)>,
 }
 
@@ -68,40 +76,43 @@ fn stands_for(classes: usize, class: u8) -> u8 {
     row[usize::from(class)]
 }
 
-/// What a frame is worth behind the port that took it. `said`: its tag's PCP and DEI, or the port's.
+/// What a frame is worth behind the port that took it.
 pub(crate) fn receive(
     profile: Option<&ModelProfile>,
     trust: Trust,
-    said: (u8, bool),
+    said: Said,
     frame: &[u8],
     vid: Vid,
 ) -> Worth {
-    let (pcp, dei) = said;
+    let Said { pcp, dei, by_tag } = said;
     let Some(profile) = profile else { return Worth { pcp, dei, class: None } };
-    let (priority, coded) = decoding(profile.coding)[usize::from(7 - pcp)];
+    // A tag's PCP is decoded, a port's default is a priority already.
+    let (priority, coded) =
+        if by_tag { decoding(profile.coding)[usize::from(7 - pcp)] } else { (pcp, false) };
     let mut pcp = profile.regeneration[usize::from(priority)];
     let mut dei = dei || coded;
-    let mut class = profile.priority_to_class[usize::from(pcp)];
+    let mut decided = None;
     if trust == Trust::Dscp
         && let Some(dscp) = dscp(frame)
     {
-        class = profile.dscp_to_class[dscp.index()];
+        let class = profile.dscp_to_class[dscp.index()];
+        decided = Some(class);
         pcp = profile.class_to_priority[usize::from(class)];
         // AFx2 and AFx3 (RFC 2597).
         dei = [12, 14, 20, 22, 28, 30, 36, 38].contains(&dscp.value());
     }
     let key = FlowKey::of(frame, vid);
     if let Some((_, Some(ruled))) = profile.rules.iter().find(|(rule, _)| rule.fits(&key)) {
-        class = *ruled;
-        pcp = profile.class_to_priority[usize::from(class)];
+        decided = Some(*ruled);
+        pcp = profile.class_to_priority[usize::from(*ruled)];
     }
-    Worth { pcp, dei, class: Some((profile.classes, class)) }
+    Worth { pcp, dei, class: decided.map(|class| (profile.classes, class)) }
 }
 
-/// The PCP and DEI with which a port sends a frame of this worth.
-pub(crate) fn send(profile: Option<&ModelProfile>, worth: Worth) -> (u8, bool) {
+/// The PCP and DEI with which a port sends a frame of this worth, and whether its priority says anything.
+pub(crate) fn send(profile: Option<&ModelProfile>, worth: Worth) -> (u8, bool, bool) {
     let Worth { mut pcp, dei, class } = worth;
-    let Some(profile) = profile else { return (pcp, dei) };
+    let Some(profile) = profile else { return (pcp, dei, pcp > 0 || dei) };
     if profile.sends_class_priority {
         let class = match class {
             None => profile.priority_to_class[usize::from(pcp)],
@@ -111,5 +122,5 @@ pub(crate) fn send(profile: Option<&ModelProfile>, worth: Worth) -> (u8, bool) {
         pcp = profile.class_to_priority[usize::from(class)];
     }
     let (kept, droppable) = encoding(profile.coding)[usize::from(7 - pcp)];
-    (if dei { droppable } else { kept }, dei)
+    (if dei { droppable } else { kept }, dei, pcp > 0 || dei)
 }

@@ -36,6 +36,8 @@ pub(crate) struct Lane {
     pub(crate) vid: Vid,
     /// classify: the tag with which tagged ports send the frame.
     pub(crate) tag: Tag,
+    /// classify: whether the priority in `tag` is one that the frame brought.
+    pub(crate) tag_counts: bool,
     /// prioritise: the class and colour, where the ingress port has a profile. police: the colour.
     pub(crate) mark: Mark,
     /// prioritise: the first rule that the frame fits, counted from 1; 0: none.
@@ -44,12 +46,21 @@ pub(crate) struct Lane {
     pub(crate) verdict: Verdict,
 }
 
+impl Lane {
+    /// Whether the priority in `tag` is another than 0, or says that the frame may be dropped first.
+    #[inline(always)]
+    pub(crate) fn says_priority(&self) -> bool {
+        self.tag.tci.bits() & Tci::PRIORITY_MASK != 0
+    }
+}
+
 const BLANK: Lane = Lane {
     destination: Mac::ZERO,
     source: Mac::ZERO,
     outer: None,
     vid: Vid::DEFAULT,
     tag: Tag { tpid: Tpid::CTag, tci: Tci::from_bits(0) },
+    tag_counts: false,
     mark: Mark::from_bits(0),
     rule: 0,
     verdict: Verdict::Pending,

@@ -2,7 +2,8 @@
 //! clauses 6.9 and 8.6.1).
 //!
 //! Batch: every frame alone; all of one port, whose mode is looked at once. Reads the lane `outer`;
-//! writes `vid`, `tag`, `outer` and `verdict`. Drops: [`Reason::ReservedVid`],
+//! writes `vid`, `tag`, `tag_counts`,
+//! `outer` and `verdict`. Drops: [`Reason::ReservedVid`],
 //! [`Reason::TaggedOnAccess`], [`Reason::UntaggedOnTrunk`], [`Reason::NotMember`],
 //! [`Reason::CustomerVid`].
 
@@ -85,9 +86,8 @@ fn admit_tunnel<P: Platform>(lane: &mut Lane, port: &PortTable<P>, vid: Vid, tpi
 
 /// PCP and DEI as a TCI holds them.
 #[inline(always)]
-fn priority<P: Platform>(lane: &Lane, port: &PortTable<P>) -> u16 {
-    match lane.outer {
-        Some(tag) if port.trusts_tag => tag.tci.bits() & Tci::PRIORITY_MASK,
-        _ => port.default_priority,
-    }
+fn priority<P: Platform>(lane: &mut Lane, port: &PortTable<P>) -> u16 {
+    let said = lane.outer.filter(|_| port.trusts_tag);
+    lane.tag_counts = said.is_some();
+    said.map_or(port.default_priority, |tag| tag.tci.bits() & Tci::PRIORITY_MASK)
 }

@@ -50,10 +50,10 @@ pub(super) fn egress<P: Platform>(
         let ready = run.iter().zip(frames.by_ref()).filter_map(|(lane, mut frame)| {
             let tagged = context.snapshot.vlan(lane.vid).tagged.contains(port);
             let rewritten = match &table.egress {
-                None => rewrite(&mut frame, lane, tagged, table),
+                None => rewrite(&mut frame, lane, lane.says_priority(), tagged, table),
                 Some(qos) => {
-                    let lane = classed(&mut frame, lane, classes, qos);
-                    rewrite(&mut frame, &lane, tagged, table)
+                    let (lane, says) = classed(&mut frame, lane, classes, qos);
+                    rewrite(&mut frame, &lane, says, tagged, table)
                 }
             };
             match rewritten.and_then(|()| fits(&frame, table)) {
@@ -153,10 +153,10 @@ fn send<P: Platform>(
     let table = context.snapshot.port(port);
     let tagged = context.snapshot.vlan(way.lane.vid).tagged.contains(port);
     let ready = match &table.egress {
-        None => rewrite(&mut frame, way.lane, tagged, table),
+        None => rewrite(&mut frame, way.lane, way.lane.says_priority(), tagged, table),
         Some(qos) => {
-            let lane = classed(&mut frame, way.lane, way.classes, qos);
-            rewrite(&mut frame, &lane, tagged, table)
+            let (lane, says) = classed(&mut frame, way.lane, way.classes, qos);
+            rewrite(&mut frame, &lane, says, tagged, table)
         }
     };
     if let (Ok(()), Some(offload)) = (ready, way.offload) {
@@ -173,13 +173,13 @@ fn send<P: Platform>(
 }
 
 /// Marks the frame with its class at a port that has some, and returns its lane with the tag that goes with
-/// it.
+/// it, and whether the priority there says anything.
 #[inline(always)]
-fn classed<F: Frame>(frame: &mut F, lane: &Lane, classes: u8, qos: &EgressQos<F>) -> Lane {
+fn classed<F: Frame>(frame: &mut F, lane: &Lane, classes: u8, qos: &EgressQos<F>) -> (Lane, bool) {
     let mark = qos.mark(lane.tag.tci, classes, lane.mark);
     frame.set_mark(mark);
-    let tag = Tag { tci: qos.tci(lane.tag.tci, mark.class()), ..lane.tag };
-    Lane { tag, ..*lane }
+    let (tci, says_priority) = qos.tci(lane.tag.tci, mark.class());
+    (Lane { tag: Tag { tci, ..lane.tag }, ..*lane }, says_priority)
 }
 
 /// Gives the frame the tags with which the port sends it, or says why the port doesn't.
@@ -187,6 +187,7 @@ fn classed<F: Frame>(frame: &mut F, lane: &Lane, classes: u8, qos: &EgressQos<F>
 fn rewrite<P: Platform>(
     frame: &mut P::Frame,
     lane: &Lane,
+    says_priority: bool,
     tagged: bool,
     table: &PortTable<P>,
 ) -> Result<(), Reason> {
@@ -198,7 +199,7 @@ fn rewrite<P: Platform>(
     if tagged || table.plain_untagged {
         rewritten
     } else {
-        rewritten.and_then(|()| untagged_specially(frame, lane, table))
+        rewritten.and_then(|()| untagged_specially(frame, lane, says_priority, table))
     }
 }
 
@@ -223,6 +224,7 @@ fn tag<F: Frame>(frame: &mut F, lane: &Lane) -> Result<(), Reason> {
 fn untagged_specially<P: Platform>(
     frame: &mut P::Frame,
     lane: &Lane,
+    says_priority: bool,
     table: &PortTable<P>,
 ) -> Result<(), Reason> {
     let inner = outer_tag(frame.head());
@@ -234,7 +236,7 @@ fn untagged_specially<P: Platform>(
     let priority = lane.tag.tci.priority();
     let wanted = match table.priority_tags {
         PriorityTags::Never => false,
-        PriorityTags::IfNonzero => priority.is_nonzero(),
+        PriorityTags::IfNonzero => says_priority,
         PriorityTags::Always => true,
     };
     if wanted && inner.is_none() {

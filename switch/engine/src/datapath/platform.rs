@@ -33,6 +33,20 @@ pub trait Platform {
     /// waits.
     fn transmit(&mut self, port: PortId, frames: &mut ArrayVec<Self::Frame, BURST>);
 
+    /// As [`transmit`](Self::transmit), for a port whose frames can wait: none leaves before one of its flow
+    /// that stays. Returns how many of those that stay, the first ones, `port` never takes because they don't
+    /// fit its buffers.
+    fn transmit_in_order(&mut self, port: PortId, frames: &mut ArrayVec<Self::Frame, BURST>) -> usize {
+        self.transmit(port, frames);
+        0
+    }
+
+    /// Whether `port` may refuse some frames for as long as it takes others: a VM with several queues, or with
+    /// buffers that don't hold every frame.
+    fn is_choosy(&self, _port: PortId) -> bool {
+        false
+    }
+
     /// A frame of its own with the same octets, or `None` if no memory is left for one.
     fn copy(&mut self, frame: &Self::Frame) -> Option<Self::Frame>;
 

@@ -5,7 +5,7 @@
 //! `verdict`, and the DSCP in the frame where a policer remarks it. Drops: [`Reason::Policed`]. What was
 //! dropped before counts for no policer.
 
-use pollux_net::{Colour, Frame, Mark, Meter, Priority, RateUnit, Tci, WIRE_OVERHEAD, set_dscp};
+use pollux_net::{Frame, Meter, Priority, RateUnit, Tci, WIRE_OVERHEAD, set_dscp};
 
 use super::Context;
 use super::batch::{Batch, Lane, Verdict};
@@ -75,9 +75,9 @@ fn pass<F: Frame, M: Meter>(
     let policer = &policing.policers[usize::from(number)];
     let before = lane.mark.colour();
     let colour = meters.colour(number, now, size.count(policer.spec.unit), before);
-    policer.count(colour, frame.len());
+    policer.count(colour, size.frames.into(), size.octets.into());
     let worst = before.max(colour);
-    lane.mark = Mark::new(lane.mark.class(), worst);
+    lane.mark = lane.mark.with_colour(worst);
     let action = policer.spec.actions[colour as usize];
     let remark = match action {
         Action::Drop => {
@@ -89,7 +89,7 @@ fn pass<F: Frame, M: Meter>(
     };
     let Priority { pcp, dei } = lane.tag.tci.priority();
     let priority =
-        Priority { pcp: remark.pcp.unwrap_or(pcp), dei: remark.dei.unwrap_or(dei || worst > Colour::Green) };
+        Priority { pcp: remark.pcp.unwrap_or(pcp), dei: remark.dei.unwrap_or(dei || worst > before) };
     lane.tag.tci = Tci::from_bits(Tci::priority_tag(priority).bits() | lane.tag.tci.vid_bits());
     if let Some(dscp) = remark.dscp
         && let Some(head) = frame.head_mut()

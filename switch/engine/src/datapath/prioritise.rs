@@ -1,8 +1,8 @@
 //! Gives each frame its class and colour, and the priority that it has from here on (IEEE 802.1Q-2022
 //! clauses 6.9.3, 6.9.4 and 8.6.6), by its tag, its DSCP or the first rule that it fits.
 //!
-//! Batch: every frame alone; nothing where the port has no profile. Reads headers and the lanes `vid`, `tag`
-//! and `verdict`; writes `tag`, `mark` and `rule`. Drops nothing.
+//! Batch: every frame alone; nothing where the port has no profile. Reads headers and the lanes `vid`, `tag`,
+//! `tag_counts` and `verdict`; writes `tag`, `mark` and `rule`. Drops nothing.
 
 use arrayvec::ArrayVec;
 use pollux_net::{FlowKey, FlowRules, Frame, Meter, Tci, dscp};
@@ -20,7 +20,8 @@ pub(super) fn prioritise<P: Platform>(batch: &mut Batch<P::Frame>, snapshot: &Sn
     batch.classes = qos.classes();
     for (lane, _) in batch.lanes_mut() {
         lane.rule = 0;
-        treat(lane, qos.by_tag(lane.tag.tci));
+        let tci = lane.tag.tci;
+        treat(lane, if lane.tag_counts { qos.by_tag(tci) } else { qos.by_default(tci) });
     }
     if qos.trusts_dscp() {
         by_dscp(batch, qos);
@@ -52,13 +53,20 @@ fn by_rule<F: Frame, R: FlowRules, M: Meter>(batch: &mut Batch<F>, qos: &Ingress
     let mut hits = [0; BURST];
     rules.first_fits(&keys, &mut hits);
     let pending = batch.iter_mut().zip(hits).filter(|((_, lane), _)| lane.verdict == Verdict::Pending);
+    // Counted by runs: frames of one flow come together.
+    let (mut last, mut run) = (0, 0);
     for ((_, lane), number) in pending {
         let Some(rule) = qos.rule(number) else { continue };
-        qos.hit(number);
+        if number != last {
+            qos.hit(last, run);
+            (last, run) = (number, 0);
+        }
+        run += 1;
         lane.rule = number as u16;
         if let Some(class) = rule.class {
             let before = Treatment { mark: lane.mark, priority: lane.tag.tci.bits() };
             treat(lane, qos.with_class(before, class));
         }
     }
+    qos.hit(last, run);
 }

@@ -1,8 +1,10 @@
 //! Lets frames wait for ports that have classes: for room in the device, or for a rate.
 //!
 //! Batch: one port's outbox, in order, and what waits from before. What needn't wait goes straight to the
+//! device. One worker takes what waits out again, whoever brought it, and holds no lock while it hands it to the
 //! device. Drops, on that port: [`Reason::QueueFull`], [`Reason::Wred`]; [`Reason::TxFull`] for what the
-//! device has no buffer for; [`Reason::PortDown`] for what waits when the link is lost.
+//! device has no buffer for, or lets stand while it takes others; [`Reason::PortDown`] for what waits when the
+//! link is lost.
 
 use arrayvec::ArrayVec;
 use pollux_net::{Frame, PortId, TrafficClass};
@@ -11,7 +13,7 @@ use super::Context;
 use super::batch::BURST;
 use super::platform::Platform;
 use crate::Reason;
-use crate::qos::{EgressQos, Queues, Slot, Taken};
+use crate::qos::EgressQos;
 
 /// Bursts that leave a port in one turn: enough that what several receive queues brought in a round leaves
 /// within it, and few enough that no port keeps a worker from the others.
@@ -19,10 +21,6 @@ const BURSTS: usize = 4;
 
 /// Frames with which a port is tried that took none the last time.
 const TRIAL: usize = 4;
-
-/// Octets of a frame that any buffer of a VM should hold: 1526 with virtio's header (virtio 1.2, clause
-/// 5.1.6.3.1).
-const SURE_TO_FIT: usize = 1526 - 12;
 
 /// Sends the outbox of a port with classes, or has it wait.
 pub(super) fn send<P: Platform>(
@@ -32,33 +30,37 @@ pub(super) fn send<P: Platform>(
     context: &Context<'_, P>,
     platform: &mut P,
 ) {
-    let (slot, mine) = qos.slot(context.worker);
-    if qos.goes_straight(context.worker) && !slot.is_backlogged() {
+    let backlogged = qos.queues().is_backlogged();
+    if !backlogged && qos.goes_straight(context.worker) {
         go_straight(port, qos, frames, context, platform);
         if frames.is_empty() {
             return;
         }
     }
-    let mut queues = slot.lock();
-    let refused = queues.enqueue(frames.drain(..), slot, qos, context.now_cycles);
+    if !backlogged && qos.ends() {
+        context.stats.count_drops(port, Reason::TxFull, frames.len() as u64);
+        frames.clear();
+        return;
+    }
+    let mut queues = qos.queues().lock();
+    let refused = queues.enqueue(frames.drain(..), qos.queues(), qos, context.now_cycles);
+    queues.publish(qos.queues());
+    drop(queues);
     context.stats.count_drops(port, Reason::QueueFull, refused.full);
     context.stats.count_drops(port, Reason::Wred, refused.early);
-    if mine {
-        serve(port, qos, slot, &mut queues, context, platform);
+    if qos.serves(context.worker) {
+        serve(port, qos, context, platform);
     }
-    queues.publish(slot);
 }
 
-/// Sends what waits, where this worker does that.
+/// Sends what waits at ports that this worker serves.
 #[inline]
 pub(super) fn serve_waiting<P: Platform>(context: &Context<'_, P>, platform: &mut P) {
-    for port in context.snapshot.with_classes().iter() {
-        let Some(qos) = &context.snapshot.port(port).egress else { continue };
-        let slot = qos.queues().slot(context.worker);
-        if slot.is_backlogged() {
-            let mut queues = slot.lock();
-            serve(port, qos, slot, &mut queues, context, platform);
-            queues.publish(slot);
+    for port in context.snapshot.served_by(context.worker).iter() {
+        if let Some(qos) = &context.snapshot.port(port).egress
+            && qos.queues().is_backlogged()
+        {
+            serve(port, qos, context, platform);
         }
     }
 }
@@ -71,20 +73,22 @@ fn go_straight<P: Platform>(
     context: &Context<'_, P>,
     platform: &mut P,
 ) {
-    let offered = Sums::of(frames);
-    platform.transmit(port, frames);
-    let left = if frames.is_empty() { offered } else { offered.without(&Sums::of(frames)) };
-    let slot = qos.queues().slot(context.worker);
-    let (mut count, mut bytes) = (0, 0);
-    for class in TrafficClass::all() {
-        let (frames, octets) = left.0[class.index()];
+    let mut sums = Sums::of(frames);
+    let unfit = platform.transmit_in_order(port, frames);
+    if !frames.is_empty() {
+        sums.take_off(&Sums::of(frames));
+        context.stats.count_drops(port, Reason::TxFull, unfit as u64);
+        frames.drain(..unfit);
+    }
+    let (mut count, mut octets) = (0, 0);
+    for (class, (frames, bytes)) in TrafficClass::all().zip(sums.0) {
         if frames > 0 {
-            slot.count_straight(class, frames, octets);
+            qos.queues().count_straight(context.worker, class, frames, bytes);
             count += frames;
-            bytes += octets;
+            octets += bytes;
         }
     }
-    context.stats.count_tx(port, count, bytes);
+    context.stats.count_tx(port, count, octets);
 }
 
 /// Frames and octets, by class.
@@ -102,74 +106,48 @@ impl Sums {
         Self(sums)
     }
 
-    fn without(self, other: &Self) -> Self {
-        let mut sums = self.0;
-        for ((count, octets), less) in sums.iter_mut().zip(other.0) {
+    fn take_off(&mut self, other: &Self) {
+        for ((count, octets), less) in self.0.iter_mut().zip(other.0) {
             *count -= less.0;
             *octets -= less.1;
         }
-        Self(sums)
     }
 }
 
 /// Sends what may leave now.
-fn serve<P: Platform>(
-    port: PortId,
-    qos: &EgressQos<P::Frame>,
-    slot: &Slot<P::Frame>,
-    queues: &mut Queues<P::Frame>,
-    context: &Context<'_, P>,
-    platform: &mut P,
-) {
+fn serve<P: Platform>(port: PortId, qos: &EgressQos<P::Frame>, context: &Context<'_, P>, platform: &mut P) {
+    let (all, now) = (qos.queues(), context.now_cycles);
+    let mut queues = all.lock();
     if !context.links.contains(port) {
-        context.stats.count_drops(port, Reason::PortDown, queues.clear(slot));
+        context.stats.count_drops(port, Reason::PortDown, queues.clear(all));
         return;
     }
-    queues.refill(qos, context.now_cycles);
+    queues.refill(qos, now);
     for _ in 0..BURSTS {
         let most = if queues.was_refused() { TRIAL } else { BURST };
         let mut burst = ArrayVec::new();
-        let taken = queues.dequeue(qos, most, &mut burst);
-        if taken.is_empty() {
+        let takings = queues.dequeue(qos, most, &mut burst);
+        queues.publish(all);
+        if takings.is_empty() {
             return;
         }
+        // Others may let frames wait meanwhile. None goes straight: the queues are backlogged until all of
+        // these are settled.
+        drop(queues);
         let octets: usize = burst.iter().map(Frame::len).sum();
-        platform.transmit(port, &mut burst);
+        let unfit = platform.transmit_in_order(port, &mut burst);
+        let left = takings.len() - burst.len();
         let stay: usize = burst.iter().map(Frame::len).sum();
-        let left = taken.len() - burst.len();
-        queues.left(&taken[..left], slot, context.now_cycles);
         context.stats.count_tx(port, left as u64, (octets - stay) as u64);
-        queues.set_refused(left == 0);
-        if !burst.is_empty() {
-            let dropped = take_back(&mut burst, &taken, qos, slot, queues, context.now_cycles);
-            context.stats.count_drops(port, Reason::TxFull, dropped);
-            return;
+        queues = all.lock();
+        let room_left = burst.is_empty();
+        let choosy = !room_left && platform.is_choosy(port);
+        let is_stale = |since| choosy && qos.is_stale(since, now);
+        let dropped = queues.settle(&takings, burst, unfit, all, qos, is_stale, now);
+        context.stats.count_drops(port, Reason::TxFull, dropped);
+        if !room_left {
+            break;
         }
     }
-}
-
-/// Has frames wait again that the device had no room for, all but those that it has no buffer for. Returns
-/// how many these were.
-fn take_back<F: Frame>(
-    burst: &mut ArrayVec<F, BURST>,
-    taken: &[Taken],
-    qos: &EgressQos<F>,
-    slot: &Slot<F>,
-    queues: &mut Queues<F>,
-    now: u64,
-) -> u64 {
-    // Devices take from the front; what isn't the end of the burst was passed over.
-    let end = &taken[taken.len() - burst.len()..];
-    let passed_over = burst.iter().zip(end).any(|(frame, taken)| frame.len() != taken.len());
-    let mut dropped = 0;
-    for (frame, taken) in burst.drain(..).rev().zip(end.iter().rev()) {
-        let unfit = frame.len() > SURE_TO_FIT && (passed_over || qos.is_stale(taken.since(), now));
-        if unfit {
-            dropped += 1;
-            queues.count_unfit(&frame, slot);
-        } else {
-            queues.put_back(frame, taken.since(), qos);
-        }
-    }
-    dropped
+    queues.publish(all);
 }

@@ -72,15 +72,22 @@ impl Bucket {
         self.tokens -= rate.tokens(len);
     }
 
-    /// A frame leaves, whether or not it may.
+    /// A frame leaves, whether or not it may: it takes what is there of its tokens. Returns these.
     #[inline]
-    pub(crate) fn take_what_is_there(&mut self, rate: &Rate, len: usize) {
-        self.tokens = (self.tokens - rate.tokens(len)).max(0);
+    pub(crate) fn take_what_is_there(&mut self, rate: &Rate, len: usize) -> i64 {
+        let taken = rate.tokens(len).min(self.tokens.max(0));
+        self.tokens -= taken;
+        taken
     }
 
     /// The frame came back.
     pub(crate) fn give_back(&mut self, rate: &Rate, len: usize) {
-        self.tokens = (self.tokens + rate.tokens(len)).min(rate.burst);
+        self.give_back_tokens(rate, rate.tokens(len));
+    }
+
+    /// The frame came back that took these tokens.
+    pub(crate) fn give_back_tokens(&mut self, rate: &Rate, tokens: i64) {
+        self.tokens = (self.tokens + tokens).min(rate.burst);
     }
 }
 

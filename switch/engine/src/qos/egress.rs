@@ -6,14 +6,15 @@ use std::sync::Arc;
 use pollux_net::{Colour, Frame, Mark, Pcp, PcpCoding, Priority, Tci, TrafficClass, WorkerId};
 
 use super::bucket::ShaperSpec;
-use super::queues::{PortQueues, Slot};
+use super::queue::Bounds;
+use super::queues::PortQueues;
 use super::schedule::Schedule;
 use super::wred::{Wred, WredSpec};
 
 const CLASSES: usize = TrafficClass::COUNT;
 
-/// The part of a second for which a frame waits that is too long for some VMs' buffers, at a device that
-/// takes nothing: by then it is of no use to anybody.
+/// The part of a second for which a frame waits at a device that takes others and not this one: by then it is
+/// of no use to anybody.
 const PATIENCE_FRACTION: u64 = 10;
 
 /// One class of a port that sends.
@@ -25,23 +26,24 @@ pub struct ClassSpec {
     pub cap: Option<ShaperSpec>,
     /// Octets that may wait. A single frame always may.
     pub queue_octets: u64,
+    /// Frames that may wait.
+    pub queue_frames: usize,
     /// How frames are dropped before that.
     pub wred: Option<WredSpec>,
 }
 
-/// Who sends what waits for a port.
+/// Who sends what waits for a port: one worker what all have received, so that classes are served in their
+/// order whoever received the frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Service {
-    /// Each worker what it received itself, on a transmit queue of its own.
-    Each,
-    /// One worker what all have received.
-    One {
-        /// Which.
-        worker: WorkerId,
-        /// Whether the others may send for themselves as long as nothing waits: only where all send on the
-        /// same transmit queues, so that no frame overtakes another of its flow.
-        straight: bool,
-    },
+pub struct Service {
+    /// Which worker.
+    pub server: WorkerId,
+    /// Whether the others may send for themselves as long as nothing waits: only where all send on the same
+    /// transmit queue, so that no frame overtakes another of its flow.
+    pub straight: bool,
+    /// The port has no profile any more: only what waits is sent in the order of classes, and nothing new waits
+    /// once it is gone.
+    pub ends: bool,
 }
 
 /// How a port sends frames, as the control plane describes it.
@@ -72,11 +74,13 @@ pub struct EgressSpec {
 pub struct EgressQos<F> {
     /// By the upper four bits of a TCI, for frames that came with nothing else.
     by_tag: [Mark; 16],
-    /// By the number of classes where the frame came in, and the class that it was given there.
+    /// By the number of classes where the frame came in, and the class that was decided for it there.
     by_class: [[TrafficClass; CLASSES]; CLASSES + 1],
     tags: Tags,
+    /// Bit n: place n of `tags` stands for another priority than 0, or may be dropped first.
+    says: u16,
     schedule: Schedule,
-    bounds: [(u64, Option<Wred>); CLASSES],
+    bounds: [Bounds; CLASSES],
     service: Service,
     /// Cycles after which a frame that the device refuses, and may never take, is given up.
     patience: u64,
@@ -106,6 +110,10 @@ impl<F: Frame> EgressQos<F> {
             None if spec.coding == PcpCoding::default() => Tags::Kept,
             None => Tags::ByPriority(array::from_fn(|index| encoded(priority(index)))),
         };
+        let says = |index: &usize| {
+            let pcp = spec.class_to_priority.map_or(priority(*index).pcp, |priorities| priorities[index / 2]);
+            Priority { pcp, dei: index % 2 != 0 }.is_nonzero()
+        };
         let of = |classes: usize, class: TrafficClass| {
             if classes == spec.classes {
                 class
@@ -126,8 +134,13 @@ impl<F: Frame> EgressQos<F> {
                 array::from_fn(|class| of(classes, TrafficClass::from_low_bits(class as u8)))
             }),
             tags,
+            says: (0..16).filter(says).fold(0, |says, index| says | 1 << index),
             schedule: Schedule::new(&spec.strict, &spec.dwrr, spec.shaper, guarantees, caps, hz),
-            bounds: spec.class.map(|class| (class.queue_octets, class.wred.map(|wred| Wred::new(&wred, hz)))),
+            bounds: spec.class.map(|class| Bounds {
+                octets: class.queue_octets,
+                frames: class.queue_frames,
+                wred: class.wred.map(|wred| Wred::new(&wred, hz)),
+            }),
             service: spec.service,
             patience: hz / PATIENCE_FRACTION,
             queues,
@@ -137,39 +150,45 @@ impl<F: Frame> EgressQos<F> {
 
 impl<F> EgressQos<F> {
     /// The mark with which a frame waits here that has this tag, and was given `mark` where it came in, by a
-    /// port of so many classes; 0: by none.
+    /// port of so many classes; 0: by none. Its class is that of its priority (IEEE 802.1Q-2022 clause 8.6.6),
+    /// unless something else decided it.
     #[inline(always)]
     pub(crate) fn mark(&self, tci: Tci, classes: u8, mark: Mark) -> Mark {
+        let by_tag = self.by_tag[usize::from(tci.bits() >> 12)];
         if classes == 0 {
-            return self.by_tag[usize::from(tci.bits() >> 12)];
+            return by_tag;
         }
-        let class = self.by_class[usize::from(classes) % (CLASSES + 1)][mark.class().index()];
+        let class = if mark.is_decided() {
+            self.by_class[usize::from(classes) % (CLASSES + 1)][mark.class().index()]
+        } else {
+            by_tag.class()
+        };
         Mark::new(class, mark.colour())
     }
 
-    /// The TCI with which a frame of this class leaves.
+    /// The TCI with which a frame of this class leaves, and whether its priority says anything.
     #[inline(always)]
-    pub(crate) fn tci(&self, tci: Tci, class: TrafficClass) -> Tci {
-        let priority = match &self.tags {
-            Tags::Kept => return tci,
-            Tags::ByPriority(bits) => bits[usize::from(tci.bits() >> 12)],
-            Tags::ByClass(bits) => bits[class.index() * 2 + usize::from(tci.bits() >> 12 & 1)],
+    pub(crate) fn tci(&self, tci: Tci, class: TrafficClass) -> (Tci, bool) {
+        let said = |index: usize| (index, self.says & 1 << index != 0);
+        let ((index, says), bits) = match &self.tags {
+            Tags::Kept => return (tci, tci.bits() >> 12 != 0),
+            Tags::ByPriority(bits) => (said(usize::from(tci.bits() >> 12)), bits),
+            Tags::ByClass(bits) => (said(class.index() * 2 + usize::from(tci.bits() >> 12 & 1)), bits),
         };
-        Tci::from_bits(priority | tci.vid_bits())
+        (Tci::from_bits(bits[index % 16] | tci.vid_bits()), says)
     }
 
     pub(crate) fn schedule(&self) -> &Schedule {
         &self.schedule
     }
 
-    /// How many octets may wait in a class, and how it drops before.
+    /// What may wait in a class.
     #[inline(always)]
-    pub(crate) fn bounds(&self, class: usize) -> (u64, Option<&Wred>) {
-        let (octets, wred) = &self.bounds[class];
-        (*octets, wred.as_ref())
+    pub(crate) fn bounds(&self, class: usize) -> &Bounds {
+        &self.bounds[class]
     }
 
-    /// Whether a frame that waits since then has waited long enough for a device that may never take it.
+    /// Whether a frame that waits since then has waited long enough for a device that takes others.
     pub(crate) fn is_stale(&self, since: u64, now: u64) -> bool {
         now.saturating_sub(since) > self.patience
     }
@@ -184,23 +203,23 @@ impl<F: Frame> EgressQos<F> {
     /// Whether `worker` may send at once what doesn't have to wait behind anything.
     #[inline(always)]
     pub(crate) fn goes_straight(&self, worker: WorkerId) -> bool {
-        let may = match self.service {
-            Service::Each => true,
-            Service::One { worker: one, straight } => straight || one == worker,
-        };
-        may && !self.schedule.shapes()
+        (self.service.straight || self.serves(worker)) && !self.schedule.shapes()
     }
 
-    /// The queues in which what `worker` sends waits, and whether it serves them itself.
+    /// Whether `worker` sends what waits.
     #[inline(always)]
-    pub(crate) fn slot(&self, worker: WorkerId) -> (&Slot<F>, bool) {
-        let own = self.queues.slot(worker);
-        match self.service {
-            // What waits of an earlier arrangement leaves first.
-            Service::One { worker: one, .. } if one != worker && !own.is_backlogged() => {
-                (self.queues.slot(one), false)
-            }
-            _ => (own, true),
-        }
+    pub(crate) fn serves(&self, worker: WorkerId) -> bool {
+        self.service.server == worker
+    }
+
+    /// Which worker sends what waits.
+    pub(crate) fn server(&self) -> WorkerId {
+        self.service.server
+    }
+
+    /// Whether nothing new is to wait.
+    #[inline(always)]
+    pub(crate) fn ends(&self) -> bool {
+        self.service.ends
     }
 }

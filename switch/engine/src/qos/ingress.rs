@@ -9,6 +9,8 @@ use pollux_net::{
 };
 use spin::Mutex;
 
+use crate::stats::bump;
+
 /// What a policer does with frames of one colour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Action {
@@ -89,6 +91,8 @@ pub struct IngressQos<R, M> {
     classes: u8,
     /// By the upper four bits of a TCI.
     by_tag: [Treatment; 16],
+    /// By the port's default priority, for frames without a tag that counts: nothing is decoded there.
+    by_default: [Treatment; 8],
     by_dscp: Option<Box<[Treatment; Dscp::COUNT]>>,
     /// The bits of a TCI that stand for each class.
     class_priorities: [u16; TrafficClass::COUNT],
@@ -140,10 +144,10 @@ pub struct MeterCounts {
 
 impl Policer {
     #[inline]
-    pub(crate) fn count(&self, colour: Colour, len: usize) {
+    pub(crate) fn count(&self, colour: Colour, frames: u64, octets: u64) {
         let counts = &self.counts[colour as usize];
-        counts.frames.store(counts.frames.load(Relaxed) + 1, Relaxed);
-        counts.octets.store(counts.octets.load(Relaxed) + len as u64, Relaxed);
+        bump(&counts.frames, frames);
+        bump(&counts.octets, octets);
     }
 }
 
@@ -180,20 +184,24 @@ impl<R: FlowRules, M: Meter> IngressQos<R, M> {
             "a policer that isn't there"
         );
         let class_priorities = spec.class_to_priority.map(|pcp| bits(Priority::of(pcp)));
-        let by_tag = array::from_fn(|index| {
-            let decoded = spec.coding.decode(Tci::from_bits((index as u16) << 12).priority());
-            let pcp = spec.regeneration[usize::from(decoded.pcp.value())];
-            let colour = if decoded.dei { Colour::Yellow } else { Colour::Green };
+        let treatment = |received: Priority| {
+            let pcp = spec.regeneration[usize::from(received.pcp.value())];
+            let colour = if received.dei { Colour::Yellow } else { Colour::Green };
             let class = spec.priority_to_class[usize::from(pcp.value())];
-            Treatment { mark: Mark::new(class, colour), priority: bits(Priority { pcp, dei: decoded.dei }) }
+            Treatment { mark: Mark::new(class, colour), priority: bits(Priority { pcp, dei: received.dei }) }
+        };
+        let by_tag = array::from_fn(|index| {
+            treatment(spec.coding.decode(Tci::from_bits((index as u16) << 12).priority()))
         });
+        let by_default =
+            array::from_fn(|value| treatment(Priority::of(Pcp::new(value as u8).unwrap_or_default())));
         let by_dscp = spec.dscp_to_class.map(|classes| {
             Box::new(array::from_fn(|index| {
                 let class = classes[index];
                 let colour = Dscp::new(index as u8).unwrap_or_default().drop_precedence();
                 let dei = Tci::priority_tag(Priority { pcp: Pcp::ZERO, dei: colour > Colour::Green });
                 Treatment {
-                    mark: Mark::new(class, colour),
+                    mark: Mark::new(class, colour).decided(),
                     priority: class_priorities[class.index()] | dei.bits(),
                 }
             }))
@@ -211,6 +219,7 @@ impl<R: FlowRules, M: Meter> IngressQos<R, M> {
         Self {
             classes: spec.classes as u8,
             by_tag,
+            by_default,
             by_dscp,
             class_priorities,
             rules: rules.filter(|_| !spec.rules.is_empty()),
@@ -232,6 +241,11 @@ impl<R, M> IngressQos<R, M> {
         self.by_tag[usize::from(tci.bits() >> 12)]
     }
 
+    #[inline(always)]
+    pub(crate) fn by_default(&self, tci: Tci) -> Treatment {
+        self.by_default[usize::from(tci.bits() >> 13)]
+    }
+
     pub(crate) fn trusts_dscp(&self) -> bool {
         self.by_dscp.is_some()
     }
@@ -245,7 +259,7 @@ impl<R, M> IngressQos<R, M> {
     pub(crate) fn with_class(&self, before: Treatment, class: TrafficClass) -> Treatment {
         const DEI: u16 = 1 << 12;
         Treatment {
-            mark: Mark::new(class, before.mark.colour()),
+            mark: Mark::new(class, before.mark.colour()).decided(),
             priority: self.class_priorities[class.index()] | before.priority & DEI,
         }
     }
@@ -259,11 +273,10 @@ impl<R, M> IngressQos<R, M> {
         self.rule_specs.get((number as usize).checked_sub(1)?).copied()
     }
 
-    /// A frame fitted the rule of this number. Workers share the counts: the bus is locked, but for rules
-    /// alone.
-    pub(crate) fn hit(&self, number: u32) {
+    /// So many frames fitted the rule of this number. Workers share the counts.
+    pub(crate) fn hit(&self, number: u32, frames: u64) {
         if let Some(hits) = (number as usize).checked_sub(1).and_then(|place| self.hits.get(place)) {
-            hits.fetch_add(1, Relaxed);
+            hits.fetch_add(frames, Relaxed);
         }
     }
 

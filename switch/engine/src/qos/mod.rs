@@ -22,4 +22,3 @@ pub use sojourn::Sojourn;
 pub use wred::{WredCurve, WredSpec};
 
 pub(crate) use ingress::{Meters, Policing, Treatment};
-pub(crate) use queues::{Queues, Slot, Taken};

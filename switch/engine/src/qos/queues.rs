@@ -1,7 +1,6 @@
 //! What waits for a port: a queue for each class, and what was counted of them.
 
 use std::array;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use arrayvec::ArrayVec;
@@ -9,49 +8,51 @@ use pollux_net::{Frame, TrafficClass, WorkerId};
 use spin::{Mutex, MutexGuard};
 
 use super::EgressQos;
-use super::queue::{ClassQueue, Refusal, Waiting};
-use super::schedule::Turn;
+use super::queue::{Bounds, ClassQueue, Memory, Refusal, Waiting, memory_for};
+use super::schedule::{Paid, Turn};
 use super::sojourn::{Histogram, Sojourn};
 use crate::datapath::BURST;
+use crate::stats::bump;
 
 const CLASSES: usize = TrafficClass::COUNT;
 
-/// The queues of a port, as many sets as there are workers: where each sends what it received itself, each
-/// has its own; where all must go through one, only that one's are used.
+/// The queues of a port. Every worker puts frames in, one takes them out.
 #[derive(Debug)]
 pub struct PortQueues<F> {
-    slots: Box<[Slot<F>]>,
-}
-
-/// One set, which one worker serves.
-#[derive(Debug)]
-#[repr(align(64))]
-pub(crate) struct Slot<F> {
-    /// Whether anything waits. Written by whoever holds the lock.
-    backlogged: AtomicBool,
+    backlog: Backlog,
     queues: Mutex<Queues<F>>,
     /// Written by whoever holds the lock.
     counters: [Counters; CLASSES],
-    /// Written by the worker whose set this is.
-    straight: [Straight; CLASSES],
+    /// Frames that left without waiting, by the worker that sent them and wrote this.
+    straight: Box<[Straight]>,
 }
 
-/// What waits in one set, by class.
+/// Whether anything waits, or is on its way from a queue to the device: what all workers read for each burst,
+/// on a line that is written only when it changes.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Backlog(AtomicBool);
+
+/// What waits, by class.
 #[derive(Debug)]
 pub(crate) struct Queues<F> {
     classes: [ClassQueue<F>; CLASSES],
     /// Bit n: something waits in class n.
     waiting: u8,
+    /// Bit n: what waits in class n has changed since everybody was told.
+    touched: u8,
+    /// Frames were taken out, and the device hasn't got all of them yet.
+    under_way: bool,
+    /// The device took nothing the last time.
+    refused: bool,
     turn: Turn,
     random: u64,
-    /// Whether the device took nothing the last time.
-    refused: bool,
 }
 
 /// Memory for frames that wait, by class: made by the control plane, so that no worker allocates.
 #[derive(Debug)]
 pub struct Storage<F> {
-    classes: [(VecDeque<Waiting<F>>, usize); CLASSES],
+    classes: [(Memory<F>, usize); CLASSES],
 }
 
 #[derive(Debug, Default)]
@@ -73,16 +74,17 @@ struct Counters {
 impl Counters {
     /// Counts a frame under `reason`, one of these counters.
     fn count_drop(&self, reason: &AtomicU64, octets: u64) {
-        add(reason, 1);
-        add(&self.dropped_octets, octets);
+        bump(reason, 1);
+        bump(&self.dropped_octets, octets);
     }
 }
 
-/// Frames that left without waiting.
+/// One worker's, on cache lines of its own.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 struct Straight {
-    frames: AtomicU64,
-    octets: AtomicU64,
+    frames: [AtomicU64; CLASSES],
+    octets: [AtomicU64; CLASSES],
 }
 
 /// What was counted of one class of a port.
@@ -104,7 +106,7 @@ pub struct ClassCounts {
     pub dropped_full: u64,
     /// Frames dropped early, by their colour and the queue's average.
     pub dropped_early: u64,
-    /// Frames dropped because the device has no buffer as long.
+    /// Frames dropped because the device has no buffer as long, or lets theirs stand.
     pub dropped_unfit: u64,
     /// Frames dropped because the link was lost while they waited.
     pub dropped_link: u64,
@@ -128,48 +130,49 @@ pub(crate) struct Refused {
     pub(crate) early: u64,
 }
 
-/// What is remembered of a frame that was handed to the device.
+/// What is remembered of a frame that was taken out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taken {
     class: u8,
     len: u32,
     since: u64,
+    paid: Paid,
 }
 
-fn add(counter: &AtomicU64, by: u64) {
-    counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
-}
+/// What was taken out in one burst, in order.
+pub(crate) type Takings = ArrayVec<Taken, BURST>;
 
 impl<F: Frame> Storage<F> {
     /// Memory for so many frames of each class.
     pub fn new(frames: [usize; CLASSES]) -> Self {
-        Self { classes: frames.map(|room| (VecDeque::with_capacity(room), room)) }
+        Self { classes: frames.map(|room| (memory_for(room), room)) }
     }
 }
 
 impl<F: Frame> PortQueues<F> {
-    /// A set for each of so many workers. None has room for anything before it is given
-    /// [memory](Self::enlarge).
+    /// Queues without room for anything, until they are given [memory](Self::enlarge). So many workers send to
+    /// the port.
     pub fn new(workers: usize) -> Self {
-        let slot = |number| Slot {
-            backlogged: AtomicBool::new(false),
+        Self {
+            backlog: Backlog::default(),
             queues: Mutex::new(Queues {
                 classes: array::from_fn(|_| ClassQueue::default()),
                 waiting: 0,
-                turn: Turn::default(),
-                random: number as u64,
+                touched: 0,
+                under_way: false,
                 refused: false,
+                turn: Turn::default(),
+                random: 0,
             }),
             counters: Default::default(),
-            straight: Default::default(),
-        };
-        Self { slots: (0..workers).map(slot).collect() }
+            straight: (0..workers).map(|_| Straight::default()).collect(),
+        }
     }
 
-    /// Gives a worker's queues room, and returns the memory that isn't needed any more. Queues that have as
-    /// much room keep theirs. Neither allocates nor frees, nor loses what waits.
-    pub fn enlarge(&self, worker: WorkerId, storage: Storage<F>) -> Storage<F> {
-        let mut queues = self.slot(worker).queues.lock();
+    /// Gives queues room, and returns the memory that isn't needed any more. Queues that have as much room keep
+    /// theirs. Neither allocates nor frees, nor loses what waits.
+    pub fn enlarge(&self, storage: Storage<F>) -> Storage<F> {
+        let mut queues = self.queues.lock();
         let mut classes = queues.classes.iter_mut();
         let swapped = storage.classes.map(|(memory, room)| {
             let class = classes.next().expect("as many as there are classes");
@@ -178,65 +181,58 @@ impl<F: Frame> PortQueues<F> {
         Storage { classes: swapped }
     }
 
-    /// Frames that wait, over all workers.
+    /// Frames that wait.
     pub fn waiting(&self) -> u64 {
-        self.slots.iter().flat_map(|slot| &slot.counters).map(|counters| counters.frames.load(Relaxed)).sum()
+        self.counters.iter().map(|counters| counters.frames.load(Relaxed)).sum()
     }
 
     /// Drops all that waits; for when no worker is there to do it. Returns how many frames that were.
     pub fn clear(&self) -> u64 {
-        self.slots.iter().map(|slot| slot.lock().clear(slot)).sum()
+        self.lock().clear(self)
     }
 
     /// What was counted of each class, over all workers.
     pub fn counts(&self) -> [ClassCounts; CLASSES] {
         array::from_fn(|class| {
-            let mut sum = ClassCounts::default();
-            for slot in &self.slots {
-                let (queued, straight) = (&slot.counters[class], &slot.straight[class]);
-                let of = |counter: &AtomicU64| counter.load(Relaxed);
-                sum.waiting_frames += of(&queued.frames);
-                sum.waiting_octets += of(&queued.octets);
-                sum.most_octets = sum.most_octets.max(of(&queued.most_octets));
-                sum.queued_frames += of(&queued.queued);
-                sum.sent_frames += of(&queued.sent_frames) + of(&straight.frames);
-                sum.sent_octets += of(&queued.sent_octets) + of(&straight.octets);
-                sum.dropped_full += of(&queued.full);
-                sum.dropped_early += of(&queued.early);
-                sum.dropped_unfit += of(&queued.unfit);
-                sum.dropped_link += of(&queued.link_lost);
-                sum.dropped_octets += of(&queued.dropped_octets);
+            let of = |counter: &AtomicU64| counter.load(Relaxed);
+            let queued = &self.counters[class];
+            ClassCounts {
+                waiting_frames: of(&queued.frames),
+                waiting_octets: of(&queued.octets),
+                most_octets: of(&queued.most_octets),
+                queued_frames: of(&queued.queued),
+                sent_frames: of(&queued.sent_frames)
+                    + self.straight.iter().map(|worker| of(&worker.frames[class])).sum::<u64>(),
+                sent_octets: of(&queued.sent_octets)
+                    + self.straight.iter().map(|worker| of(&worker.octets[class])).sum::<u64>(),
+                dropped_full: of(&queued.full),
+                dropped_early: of(&queued.early),
+                dropped_unfit: of(&queued.unfit),
+                dropped_link: of(&queued.link_lost),
+                dropped_octets: of(&queued.dropped_octets),
+                sojourn: queued.sojourn.quantiles(),
             }
-            sum.sojourn = Histogram::quantiles(self.slots.iter().map(|slot| &slot.counters[class].sojourn));
-            sum
         })
     }
 
-    #[inline(always)]
-    pub(crate) fn slot(&self, worker: WorkerId) -> &Slot<F> {
-        &self.slots[usize::from(worker.0)]
-    }
-}
-
-impl<F: Frame> Slot<F> {
-    /// Whether anything waits. Says yes of what the caller itself has let wait, until it has left.
+    /// Whether anything waits. Says yes of what the caller itself has let wait, until the device has it.
     #[inline(always)]
     pub(crate) fn is_backlogged(&self) -> bool {
-        self.backlogged.load(Acquire)
+        self.backlog.0.load(Acquire)
     }
 
-    /// The queues. Whoever holds them never waits for anything else.
+    /// What waits. Whoever holds it never waits for anything else.
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, Queues<F>> {
         self.queues.lock()
     }
 
-    /// Counts frames that leave without waiting, by the worker whose set this is.
+    /// Counts frames that leave without waiting.
     #[inline]
-    pub(crate) fn count_straight(&self, class: TrafficClass, frames: u64, octets: u64) {
-        let straight = &self.straight[class.index()];
-        add(&straight.frames, frames);
-        add(&straight.octets, octets);
+    pub(crate) fn count_straight(&self, worker: WorkerId, class: TrafficClass, frames: u64, octets: u64) {
+        let straight = &self.straight[usize::from(worker.0)];
+        bump(&straight.frames[class.index()], frames);
+        bump(&straight.octets[class.index()], octets);
     }
 }
 
@@ -245,7 +241,7 @@ impl<F: Frame> Queues<F> {
     pub(crate) fn enqueue(
         &mut self,
         frames: impl Iterator<Item = F>,
-        slot: &Slot<F>,
+        port: &PortQueues<F>,
         qos: &EgressQos<F>,
         now: u64,
     ) -> Refused {
@@ -253,19 +249,17 @@ impl<F: Frame> Queues<F> {
         for frame in frames {
             let (mark, len) = (frame.mark(), frame.len());
             let class = mark.class().index();
-            let (limit, wred) = qos.bounds(class);
-            let counters = &slot.counters[class];
-            let random = &mut self.random;
-            let admitted =
-                self.classes[class].admits(mark.colour(), len, limit, wred, now, || next_random(random));
-            match admitted {
+            let bounds: &Bounds = qos.bounds(class);
+            let counters = &port.counters[class];
+            let (queue, random) = (&mut self.classes[class], &mut self.random);
+            match queue.admits(mark.colour(), len, bounds, now, || next_random(random)) {
                 Ok(()) => {
-                    self.classes[class].add(frame, now);
+                    queue.add(frame, now);
                     self.waiting |= 1 << class;
-                    add(&counters.queued, 1);
-                    let octets = self.classes[class].octets();
-                    if octets > counters.most_octets.load(Relaxed) {
-                        counters.most_octets.store(octets, Relaxed);
+                    self.touched |= 1 << class;
+                    bump(&counters.queued, 1);
+                    if queue.octets() > counters.most_octets.load(Relaxed) {
+                        counters.most_octets.store(queue.octets(), Relaxed);
                     }
                 }
                 Err(Refusal::Full) => {
@@ -286,14 +280,15 @@ impl<F: Frame> Queues<F> {
         self.turn.refill(qos.schedule(), now);
     }
 
-    /// Takes up to `most` frames in the order in which they leave.
+    /// Takes out up to `most` frames in the order in which they leave. They are to be [`settle`](Self::settle)d
+    /// before more are taken out.
     pub(crate) fn dequeue(
         &mut self,
         qos: &EgressQos<F>,
         most: usize,
         burst: &mut ArrayVec<F, BURST>,
-    ) -> ArrayVec<Taken, BURST> {
-        let mut taken = ArrayVec::new();
+    ) -> Takings {
+        let mut takings = Takings::new();
         let schedule = qos.schedule();
         while burst.len() < most {
             let classes = &self.classes;
@@ -307,29 +302,66 @@ impl<F: Frame> Queues<F> {
             if last {
                 self.waiting &= !(1 << class);
             }
-            self.turn.leaves(schedule, class, len, last);
-            taken.push(Taken { class: class as u8, len: len as u32, since });
+            self.touched |= 1 << class;
+            let paid = self.turn.leaves(schedule, class, len, last);
+            takings.push(Taken { class: class as u8, len: len as u32, since, paid });
             burst.push(frame);
         }
-        taken
+        self.under_way = !takings.is_empty();
+        takings
     }
 
-    /// Counts frames that the device took.
-    pub(crate) fn left(&self, taken: &[Taken], slot: &Slot<F>, now: u64) {
-        for taken in taken {
-            let counters = &slot.counters[usize::from(taken.class)];
-            add(&counters.sent_frames, 1);
-            add(&counters.sent_octets, taken.len.into());
-            counters.sojourn.add(now.saturating_sub(taken.since));
+    /// The device has had its chance at what was taken out. `stay` it didn't take; of these, the first `unfit`
+    /// it never will. Returns how many are dropped: these, and those that have waited for too long at a device
+    /// that takes others. The rest wait again, in front of all others.
+    pub(crate) fn settle(
+        &mut self,
+        takings: &Takings,
+        mut stay: ArrayVec<F, BURST>,
+        unfit: usize,
+        port: &PortQueues<F>,
+        qos: &EgressQos<F>,
+        is_stale: impl Fn(u64) -> bool,
+        now: u64,
+    ) -> u64 {
+        self.under_way = false;
+        self.refused = stay.len() == takings.len();
+        let mut staying = [0; CLASSES];
+        for frame in &stay {
+            staying[frame.mark().class().index()] += 1;
         }
-    }
-
-    /// Puts a frame back that the device had no room for. What was taken later is put back first.
-    pub(crate) fn put_back(&mut self, frame: F, since: u64, qos: &EgressQos<F>) {
-        let (class, len) = (frame.mark().class().index(), frame.len());
-        self.turn.comes_back(qos.schedule(), class, len);
-        self.classes[class].put_back(Waiting { frame, since });
-        self.waiting |= 1 << class;
+        // Of each class, the device took the first ones.
+        let mut back = ArrayVec::<Taken, BURST>::new();
+        for taken in takings.iter().rev() {
+            let left = &mut staying[usize::from(taken.class)];
+            if *left > 0 {
+                *left -= 1;
+                back.push(*taken);
+            } else {
+                let counters = &port.counters[usize::from(taken.class)];
+                bump(&counters.sent_frames, 1);
+                bump(&counters.sent_octets, taken.len.into());
+                counters.sojourn.add(now.saturating_sub(taken.since));
+            }
+        }
+        let mut dropped = 0;
+        // Last first, so that they stand in front in their order.
+        while let Some(frame) = stay.pop() {
+            let class = frame.mark().class().index();
+            let place = back.iter().position(|taken| usize::from(taken.class) == class);
+            let Some(taken) = place.map(|place| back.remove(place)) else { continue };
+            self.turn.comes_back(qos.schedule(), class, taken.len as usize, taken.paid);
+            self.touched |= 1 << class;
+            if stay.len() < unfit || is_stale(taken.since) {
+                dropped += 1;
+                let counters = &port.counters[class];
+                counters.count_drop(&counters.unfit, frame.len() as u64);
+            } else {
+                self.classes[class].put_back(Waiting { frame, since: taken.since });
+                self.waiting |= 1 << class;
+            }
+        }
+        dropped
     }
 
     /// Whether the device took nothing the last time.
@@ -337,47 +369,33 @@ impl<F: Frame> Queues<F> {
         self.refused
     }
 
-    pub(crate) fn set_refused(&mut self, refused: bool) {
-        self.refused = refused;
-    }
-
-    /// Counts a frame that the device can't take.
-    pub(crate) fn count_unfit(&self, frame: &F, slot: &Slot<F>) {
-        let counters = &slot.counters[frame.mark().class().index()];
-        counters.count_drop(&counters.unfit, frame.len() as u64);
-    }
-
     /// Drops all that waits, as the link is lost. Returns how many frames that were.
-    pub(crate) fn clear(&mut self, slot: &Slot<F>) -> u64 {
+    pub(crate) fn clear(&mut self, port: &PortQueues<F>) -> u64 {
         let mut cleared = 0;
-        for (class, counters) in self.classes.iter_mut().zip(&slot.counters) {
+        for (class, counters) in self.classes.iter_mut().zip(&port.counters) {
             while let Some(waiting) = class.take() {
                 counters.count_drop(&counters.link_lost, waiting.frame.len() as u64);
                 cleared += 1;
             }
         }
         self.waiting = 0;
-        self.publish(slot);
+        self.touched = u8::MAX;
+        self.publish(port);
         cleared
     }
 
     /// Tells everybody what waits now. To be called before the lock is given back.
-    pub(crate) fn publish(&self, slot: &Slot<F>) {
-        for (class, counters) in self.classes.iter().zip(&slot.counters) {
-            counters.frames.store(class.frames() as u64, Relaxed);
-            counters.octets.store(class.octets(), Relaxed);
+    pub(crate) fn publish(&mut self, port: &PortQueues<F>) {
+        while self.touched != 0 {
+            let class = self.touched.trailing_zeros() as usize;
+            self.touched &= self.touched - 1;
+            port.counters[class].frames.store(self.classes[class].frames() as u64, Relaxed);
+            port.counters[class].octets.store(self.classes[class].octets(), Relaxed);
         }
-        slot.backlogged.store(self.waiting != 0, Release);
-    }
-}
-
-impl Taken {
-    pub(crate) fn len(&self) -> usize {
-        self.len as usize
-    }
-
-    pub(crate) fn since(&self) -> u64 {
-        self.since
+        let backlogged = self.waiting != 0 || self.under_way;
+        if port.backlog.0.load(Relaxed) != backlogged {
+            port.backlog.0.store(backlogged, Release);
+        }
     }
 }
 

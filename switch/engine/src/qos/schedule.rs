@@ -40,6 +40,9 @@ impl Schedule {
         caps: [Option<ShaperSpec>; CLASSES],
         hz: u64,
     ) -> Self {
+        let listed =
+            |class: &TrafficClass| strict.contains(class) || dwrr.iter().any(|(other, _)| other == class);
+        let leftover = TrafficClass::descending().filter(|class| !listed(class));
         let rate = |spec: Option<ShaperSpec>| spec.map(|spec| Rate::new(&spec, hz));
         let (guarantees, caps) = (guarantees.map(rate), caps.map(rate));
         let with = |rates: &[Option<Rate>; CLASSES]| {
@@ -57,7 +60,8 @@ impl Schedule {
             port: rate(port),
             guarantees,
             caps,
-            strict: strict.iter().map(|class| class.value()).collect(),
+            // What waits of classes that are no more, since before a change, leaves first.
+            strict: leftover.chain(strict.iter().copied()).map(TrafficClass::value).collect(),
             turns: dwrr.iter().map(|(class, _)| class.value()).collect(),
             quanta,
         }
@@ -67,6 +71,20 @@ impl Schedule {
     pub(crate) fn shapes(&self) -> bool {
         self.port.is_some() || self.capped != 0
     }
+
+    /// What a class may send in its turn, with what it has left of earlier ones: at least the frame that is
+    /// next, at most one turn more than that.
+    fn turn(&self, class: usize, deficit: i64, len: usize) -> i64 {
+        let quantum = self.quanta[class];
+        deficit.clamp(0, quantum.max(len as i64)) + quantum
+    }
+}
+
+/// What a frame took when it left, to be given back if the device has no room for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Paid {
+    guarantee: i64,
+    in_turn: bool,
 }
 
 /// Where a port is in its order.
@@ -81,6 +99,8 @@ pub(crate) struct Turn {
     place: usize,
     /// Whether its quantum has been added.
     under_way: bool,
+    /// Whether the class that was chosen last was so because it is its turn.
+    in_turn: bool,
 }
 
 impl Turn {
@@ -120,6 +140,7 @@ impl Turn {
     }
 
     fn choose(&mut self, schedule: &Schedule, eligible: u8, len: &impl Fn(usize) -> usize) -> Option<usize> {
+        self.in_turn = false;
         if eligible == 0 {
             return None;
         }
@@ -181,10 +202,11 @@ impl Turn {
             let class = usize::from(turns[self.place]) % CLASSES;
             if eligible >> class & 1 != 0 {
                 if !self.under_way {
-                    self.deficits[class] += schedule.quanta[class];
+                    self.deficits[class] = schedule.turn(class, self.deficits[class], len(class));
                     self.under_way = true;
                 }
                 if self.deficits[class] >= len(class) as i64 {
+                    self.in_turn = true;
                     return Some(class);
                 }
             }
@@ -193,24 +215,29 @@ impl Turn {
         }
     }
 
-    /// The first frame of `class` leaves; `last` if none waits behind it.
+    /// The first frame of the class that was chosen leaves; `last` if none waits behind it.
     #[inline]
-    pub(crate) fn leaves(&mut self, schedule: &Schedule, class: usize, len: usize, last: bool) {
+    pub(crate) fn leaves(&mut self, schedule: &Schedule, class: usize, len: usize, last: bool) -> Paid {
         if let Some(rate) = &schedule.port {
             self.port.take(rate, len);
         }
         if let Some(rate) = &schedule.caps[class] {
             self.caps[class].take(rate, len);
         }
-        if let Some(rate) = &schedule.guarantees[class] {
-            self.guarantees[class].take_what_is_there(rate, len);
+        let guarantee = match &schedule.guarantees[class] {
+            Some(rate) => self.guarantees[class].take_what_is_there(rate, len),
+            None => 0,
+        };
+        if last {
+            self.deficits[class] = 0;
+        } else if self.in_turn {
+            self.deficits[class] -= len as i64;
         }
-        // Who isn't served by turns has no deficit that counts.
-        self.deficits[class] = if last { 0 } else { self.deficits[class] - len as i64 };
+        Paid { guarantee, in_turn: self.in_turn }
     }
 
     /// A frame of `class` came back: the device had no room.
-    pub(crate) fn comes_back(&mut self, schedule: &Schedule, class: usize, len: usize) {
+    pub(crate) fn comes_back(&mut self, schedule: &Schedule, class: usize, len: usize, paid: Paid) {
         if let Some(rate) = &schedule.port {
             self.port.give_back(rate, len);
         }
@@ -218,9 +245,11 @@ impl Turn {
             self.caps[class].give_back(rate, len);
         }
         if let Some(rate) = &schedule.guarantees[class] {
-            self.guarantees[class].give_back(rate, len);
+            self.guarantees[class].give_back_tokens(rate, paid.guarantee);
         }
-        self.deficits[class] += len as i64;
+        if paid.in_turn {
+            self.deficits[class] += len as i64;
+        }
     }
 }
 
@@ -325,13 +354,53 @@ mod tests {
         turn.refill(&schedule, HZ);
         for _ in 0..100 {
             assert_eq!(turn.next(&schedule, 1, |_| 1500), Some(0));
-            turn.leaves(&schedule, 0, 1500, false);
-            turn.comes_back(&schedule, 0, 1500);
+            let paid = turn.leaves(&schedule, 0, 1500, false);
+            turn.comes_back(&schedule, 0, 1500, paid);
         }
         for _ in 0..2 {
             assert_eq!(turn.next(&schedule, 1, |_| 1500), Some(0));
             turn.leaves(&schedule, 0, 1500, false);
         }
         assert_eq!(turn.next(&schedule, 1, |_| 1500), None);
+    }
+
+    #[test]
+    fn a_guarantee_above_its_share_runs_up_no_debt() {
+        let mut guarantees = NONE;
+        guarantees[0] = rate(62_500_000, 10_000);
+        let dwrr = [(class(1), 9), (class(0), 1)];
+        let schedule = Schedule::new(&[], &dwrr, None, guarantees, NONE, HZ);
+        let mut turn = Turn::default();
+        let mut now = HZ;
+        for _ in 0..100_000 {
+            turn.refill(&schedule, now);
+            let class = turn.next(&schedule, 0b11, |_| 1000).unwrap();
+            turn.leaves(&schedule, class, 1000, false);
+            now += 8000;
+        }
+        assert!(turn.deficits.iter().all(|deficit| deficit.abs() < 20_000), "{:?}", turn.deficits);
+    }
+
+    #[test]
+    fn a_capped_class_saves_up_no_turns() {
+        let mut caps = NONE;
+        caps[1] = rate(1_000_000, 10_000);
+        let dwrr = [(class(1), 100), (class(0), 1)];
+        let schedule = Schedule::new(&[], &dwrr, None, NONE, caps, HZ);
+        let mut turn = Turn::default();
+        let mut now = HZ;
+        for _ in 0..100_000 {
+            turn.refill(&schedule, now);
+            let class = turn.next(&schedule, 0b11, |_| 1000).unwrap();
+            turn.leaves(&schedule, class, 1000, false);
+            now += 8000;
+        }
+        assert!(turn.deficits[1] <= 2 * 100 * QUANTUM as i64, "{:?}", turn.deficits);
+    }
+
+    #[test]
+    fn what_waits_of_a_class_that_is_no_more_leaves() {
+        let schedule = Schedule::new(&[class(1)], &[(class(0), 1)], None, NONE, NONE, HZ);
+        assert_eq!(Turn::default().next(&schedule, 0b1000_0011, |_| 60), Some(7));
     }
 }

@@ -58,16 +58,10 @@ impl Histogram {
         }
     }
 
-    /// Quantiles over several histograms.
-    pub(crate) fn quantiles<'a>(histograms: impl Iterator<Item = &'a Self>) -> Sojourn {
-        let mut counts = vec![0_u64; PLACES];
-        let mut max_cycles = 0;
-        for histogram in histograms {
-            for (sum, count) in counts.iter_mut().zip(histogram.places.iter()) {
-                *sum += count.load(Relaxed);
-            }
-            max_cycles = max_cycles.max(histogram.longest.load(Relaxed));
-        }
+    /// Quantiles of what was added.
+    pub(crate) fn quantiles(&self) -> Sojourn {
+        let counts: Vec<_> = self.places.iter().map(|count| count.load(Relaxed)).collect();
+        let max_cycles = self.longest.load(Relaxed);
         let total: u64 = counts.iter().sum();
         let quantile = |percent: u64| {
             let wanted = (total * percent).div_ceil(100);
@@ -100,11 +94,10 @@ mod tests {
     fn quantiles_are_right_to_a_seventh() {
         let histogram = Histogram::default();
         (1..=1000).for_each(|cycles| histogram.add(cycles * 1000));
-        let Sojourn { median_cycles, p99_cycles, max_cycles } =
-            Histogram::quantiles([&histogram].into_iter());
+        let Sojourn { median_cycles, p99_cycles, max_cycles } = histogram.quantiles();
         assert_eq!(max_cycles, 1_000_000);
         assert!((500_000..580_000).contains(&median_cycles), "{median_cycles}");
         assert!((990_000..=1_000_000).contains(&p99_cycles), "{p99_cycles}");
-        assert_eq!(Histogram::quantiles([].into_iter()), Sojourn::default());
+        assert_eq!(Histogram::default().quantiles(), Sojourn::default());
     }
 }
