@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 POLLUX := $(or $(CARGO_TARGET_DIR),target)/release/pollux
 
-.PHONY: help demo test vectors release fmt lint doc loom sanitize bench-micro bench-peers test-vm test-nic clean
+.PHONY: help demo test vectors release fmt lint doc loom sanitize bench-micro bench-peers bench-qos test-vm test-nic clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ bench-micro: ## Cycles a packet of each stage and of the FDB
 bench-peers: release ## Pollux beside testpmd and Open vSwitch, in the same run
 	@scripts/setup.sh peers
 	$(POLLUX) bench peers
+
+bench-qos: release ## Priorities, shares, rates and their cost, as measured where frames come out
+	@scripts/setup.sh qos
+	$(POLLUX) bench qos
 
 test-vm: release ## Two guests on vhost-user ports, at length, and a killed switch and migrations beside Open vSwitch
 	tests/vm/run.py --long --pollux $(POLLUX)

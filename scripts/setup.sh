@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and running Pollux needs and this machine lacks.
-#   scripts/setup.sh build|demo|test|vm|peers ...
+#   scripts/setup.sh build|demo|test|vm|peers|qos ...
 # Debian and Ubuntu packages through apt-get; cargo-nextest and cargo-deny through cargo where there is none.
 set -euo pipefail
 
@@ -11,6 +11,7 @@ declare -A packages=(
     [demo]="$build $run"
     [test]="$build $run tcpdump python3-scapy"
     [vm]="$build $run qemu-system-x86 qemu-guest-agent busybox-static iperf3 python3"
+    [qos]="$build $run iperf3"
     [peers]="$build dpdk-dev openvswitch-switch-dpdk"
 )
 declare -A tools=([test]="cargo-nextest" [lint]="cargo-deny")
