@@ -63,6 +63,33 @@ pub(crate) fn worker(process: u32, cpu: usize) -> Result<(u32, Duration)> {
     })
 }
 
+/// Where the kernel groups threads by session, nice values count within a group only, and groups have one of
+/// their own (sched(7)).
+const AUTOGROUP: &str = "/proc/self/autogroup";
+
+/// Lets what this session runs go before other sessions, until it is dropped.
+pub(crate) struct FavouredSession {
+    /// The nice value that it had, where there are such groups.
+    before: Option<String>,
+}
+
+impl FavouredSession {
+    pub(crate) fn new() -> Self {
+        let text = fs::read_to_string(AUTOGROUP).unwrap_or_default();
+        let before = text.trim().rsplit_once("nice ").map(|(_, nice)| nice.to_owned());
+        // Without it the figures are those of a busier machine.
+        Self { before: before.filter(|_| fs::write(AUTOGROUP, "-20").is_ok()) }
+    }
+}
+
+impl Drop for FavouredSession {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            let _ = fs::write(AUTOGROUP, before);
+        }
+    }
+}
+
 /// Lets a thread run before other ordinary ones.
 pub(crate) fn favour(thread: u32) -> Result<()> {
     output(Command::new("renice").args(["-n", "-20", "-p"]).arg(thread.to_string())).map(drop)

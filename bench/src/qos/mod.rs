@@ -101,6 +101,7 @@ pub(crate) fn run(args: &QosArgs) -> Result<()> {
     interrupt::watch()?;
     cpu::stay_on(tester.house_cpu)?;
     let _hugepages = Hugepages::reserve(HUGEPAGES_MIB)?;
+    let _favoured = cpu::FavouredSession::new();
     let mut sections = Vec::new();
     for part in &args.sections {
         let _ = writeln!(std::io::stderr(), "measuring: {part:?}");

@@ -198,7 +198,7 @@ pub(super) fn disturbances(case: &str, outcome: &Outcome) -> Option<String> {
     if outcome.pauses > 0 {
         what.push(format!("the longest of {} ms", micros(outcome.longest_pause / 1e3)));
     }
-    if outcome.is_disturbed() {
+    if outcome.disturbed {
         what.push(format!(
             "disturbed: the tester had its CPU for {} % of the time, the worker for {} %",
             percent(outcome.cpu_share),
@@ -258,7 +258,7 @@ mod tests {
             text,
             "a: 2 frames that nobody sent, 1 pauses of the tester of more than 1 ms, the longest of 2.5 ms"
         );
-        let text = disturbances("a", &Outcome { worker_share: 0.5, ..good }).unwrap();
+        let text = disturbances("a", &Outcome { worker_share: 0.5, disturbed: true, ..good }).unwrap();
         assert!(
             text.ends_with("the tester had its CPU for 100.00 % of the time, the worker for 50.00 %"),
             "{text}"

@@ -47,9 +47,10 @@ pub(super) struct Setup {
 /// How often a measurement is repeated when something else ran on its CPUs.
 const REPEATS: u32 = 3;
 
-/// Seconds that the tester may be behind where delays don't matter, and where they do.
+/// Seconds that the tester may be behind where delays don't matter, and where they do: what it makes up for waits
+/// behind itself.
 pub(super) const CATCH_UP: f64 = 0.01;
-pub(super) const CATCH_UP_EARLY: f64 = 0.001;
+pub(super) const CATCH_UP_EARLY: f64 = 0.0002;
 
 impl Setup {
     /// One worker between so many ingress ports and the egress port, without any profile.
@@ -94,8 +95,7 @@ impl Tester {
     pub(super) fn measure(&self, setup: &Setup, phases: &[Phase]) -> Result<Vec<Outcome>> {
         let mut outcomes = self.measure_once(setup, phases)?;
         for _ in 0..REPEATS {
-            // Where they share a CPU, each disturbs the other.
-            if setup.shared || self.quick || !outcomes.iter().any(Outcome::is_disturbed) {
+            if self.quick || !outcomes.iter().any(|outcome| outcome.disturbed) {
                 break;
             }
             outcomes = self.measure_once(setup, phases)?;
@@ -121,21 +121,25 @@ impl Tester {
             phases: phases.to_vec(),
         };
         let process = switch.process().id();
-        let workers = setup.cores.iter().map(|cpu| Ok(cpu::worker(process, *cpu)?.0));
-        workers.collect::<Result<Vec<_>>>()?.into_iter().try_for_each(cpu::favour)?;
+        // Those who share a CPU take turns as they are.
+        if !setup.shared {
+            let workers = setup.cores.iter().map(|cpu| Ok(cpu::worker(process, *cpu)?.0));
+            workers.collect::<Result<Vec<_>>>()?.into_iter().try_for_each(cpu::favour)?;
+        }
         let used =
             || -> Result<Duration> { setup.cores.iter().map(|cpu| Ok(cpu::worker(process, *cpu)?.1)).sum() };
         let (start, used_before) = (Instant::now(), used()?);
-        let mut outcomes = self.run(&plan, &folder)?;
+        let mut outcomes = self.run(&plan, &folder, !setup.shared)?;
         let used = used()?.saturating_sub(used_before).as_secs_f64() / setup.cores.len() as f64;
         for outcome in &mut outcomes {
             outcome.worker_share = used / start.elapsed().as_secs_f64();
+            outcome.disturbed = !setup.shared && outcome.has_lost_time();
         }
         switch.stop()?;
         Ok(outcomes)
     }
 
-    fn run(&self, plan: &Plan, folder: &tempfile::TempDir) -> Result<Vec<Outcome>> {
+    fn run(&self, plan: &Plan, folder: &tempfile::TempDir, favoured: bool) -> Result<Vec<Outcome>> {
         let file = folder.path().join("plan.json");
         let text = serde_json::to_string(plan).map_err(|error| BenchError::process("the plan", error))?;
         fs::write(&file, text).map_err(BenchError::file(&file))?;
@@ -145,8 +149,10 @@ impl Tester {
             lab::keep_runtime_files(command, folder.path());
             command.args(["bench", "qos-traffic", "--plan"]).arg(&file);
         })?;
-        // The thread that polls is the process's first.
-        cpu::favour(traffic.id())?;
+        if favoured {
+            // The thread that polls is the process's first.
+            cpu::favour(traffic.id())?;
+        }
         let mut outcomes = Vec::new();
         for phase in &plan.phases {
             let patience = Duration::from_secs_f64(phase.warm_up + phase.seconds + 60.0);

@@ -177,12 +177,15 @@ impl Traffic {
         let counting = self.receiver.tally.window.open;
         loop {
             for _ in 0..ROUNDS_PER_LOOK {
-                self.receiver.poll();
-                let now = pollux_cpu::cycles();
-                if now >= end {
-                    return now;
+                for sender in &mut self.senders {
+                    // Between any two, so that what has come doesn't wait for all to be sent.
+                    self.receiver.poll();
+                    let now = pollux_cpu::cycles();
+                    if now >= end {
+                        return now;
+                    }
+                    sender.send(now, counting);
                 }
-                self.senders.iter_mut().for_each(|sender| sender.send(now, counting));
             }
             self.senders.iter_mut().for_each(|sender| sender.empty(phase));
             self.thread.pass();

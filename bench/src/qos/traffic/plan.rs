@@ -66,6 +66,9 @@ pub(crate) struct Outcome {
     /// The share of the whole run for which the switch's workers had theirs; the tester's parent sets it.
     #[serde(default)]
     pub(crate) worker_share: f64,
+    /// Whether something else ran on the CPUs, by the parent's judgement.
+    #[serde(default)]
+    pub(crate) disturbed: bool,
     /// Frames that nobody sent, or sent in another phase.
     pub(crate) strange: u64,
     /// Frames that came to an ingress port.
@@ -130,8 +133,8 @@ const WORKER_UNDISTURBED: f64 = 0.97;
 const PAUSED: f64 = 0.005;
 
 impl Outcome {
-    /// Whether something else ran on the CPUs.
-    pub(crate) fn is_disturbed(&self) -> bool {
+    /// Whether something else ran on the CPUs, if each was for the tester or a worker alone.
+    pub(crate) fn has_lost_time(&self) -> bool {
         self.cpu_share < TESTER_UNDISTURBED
             || self.worker_share < WORKER_UNDISTURBED
             || self.paused > PAUSED * self.offered_seconds
