@@ -36,13 +36,15 @@ pub(crate) struct VirtioUser {
 
 impl VirtioUser {
     /// Connects to the switch's `socket` with one queue each way; `number` tells front ends of a process
-    /// apart. `more` are device arguments besides.
+    /// apart. Of the ring to send on, `tx_ring` descriptors are used: with all of them, the driver frees what was
+    /// sent a ring at a time; with fewer, frame by frame. `more` are device arguments besides.
     pub(crate) fn connect(
         eal: &Eal,
         pool: &Mempool,
         number: u8,
         socket: &Path,
         queue_size: u16,
+        tx_ring: u16,
         more: &str,
     ) -> Result<Self> {
         let mut devargs = format!(
@@ -53,7 +55,7 @@ impl VirtioUser {
             devargs.push(',');
             devargs.push_str(more);
         }
-        let config = PortConfig { rx_ring: queue_size, tx_ring: queue_size, ..PortConfig::default() };
+        let config = PortConfig { rx_ring: queue_size, tx_ring, ..PortConfig::default() };
         let started = Device::new(devargs).attach(eal)?.start(&config, std::slice::from_ref(pool));
         let mut port = started.map_err(|refused| refused.error)?;
         let mut queues = port.take_queues()?;

@@ -95,7 +95,15 @@ pub(crate) fn run(args: &GeneratorArgs) -> Result<()> {
     // It has to be there before anything polls.
     let distance = args.switch_cpu.map(Distance::to).transpose()?;
     let side = |number, socket: &Path| -> Result<_> {
-        let device = VirtioUser::connect(&eal, &pool, number, socket, args.queue_size, &args.front_end)?;
+        let device = VirtioUser::connect(
+            &eal,
+            &pool,
+            number,
+            socket,
+            args.queue_size,
+            args.queue_size,
+            &args.front_end,
+        )?;
         Ok(FrontEnd::new(device, &pool, &load, number))
     };
     let mut traffic = Traffic { sides: [side(0, left)?, side(1, right)?], thread };

@@ -58,12 +58,12 @@ pub(crate) struct Outcome {
     pub(crate) excess: Option<Excess>,
     /// The longest time between two looks at the receiver's ring, in microseconds, over the whole phase.
     pub(crate) longest_pause: f64,
-    /// How many were longer than a millisecond, and how many seconds they make.
+    /// How many were longer than a millisecond, and how many seconds those in the window make.
     pub(crate) pauses: u64,
     pub(crate) paused: f64,
     /// The share of the window for which the tester had its CPU.
     pub(crate) cpu_share: f64,
-    /// The share of the whole run for which the switch's workers had theirs; the tester's parent sets it.
+    /// The share of the phase for which the switch's workers had theirs, as the tester's parent saw it.
     #[serde(default)]
     pub(crate) worker_share: f64,
     /// Whether something else ran on the CPUs, by the parent's judgement.

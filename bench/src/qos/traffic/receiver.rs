@@ -187,7 +187,7 @@ impl Tally {
         self.longest_pause = self.longest_pause.max(pause);
         if pause > self.long {
             self.pauses += 1;
-            self.paused += pause;
+            self.paused += if self.window.open { pause } else { 0 };
         }
     }
 
