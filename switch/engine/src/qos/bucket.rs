@@ -35,6 +35,11 @@ impl Rate {
         Self { per_cycle, burst, unit: spec.unit }
     }
 
+    /// A share of the burst, as a reserve.
+    pub(crate) fn share(&self, part: usize, of: usize) -> i64 {
+        self.burst / of as i64 * part as i64
+    }
+
     fn tokens(&self, len: usize) -> i64 {
         i64::from(self.unit.count(len as u32)) << SCALE
     }
@@ -64,6 +69,12 @@ impl Bucket {
     #[inline]
     pub(crate) fn allows(&self, rate: &Rate, len: usize) -> bool {
         self.tokens >= rate.tokens(len).min(rate.burst)
+    }
+
+    /// Whether a frame of so many octets may leave and this part of the burst stay for others.
+    #[inline]
+    pub(crate) fn allows_beside(&self, rate: &Rate, len: usize, reserve: i64) -> bool {
+        self.tokens >= rate.tokens(len).saturating_add(reserve).min(rate.burst)
     }
 
     /// A frame leaves.

@@ -12,6 +12,11 @@ const CLASSES: usize = TrafficClass::COUNT;
 /// Octets that the class of the least weight may send in its turn: any frame of an ordinary MTU.
 const QUANTUM: u64 = 1536;
 
+/// The part of the port's burst that the least urgent classes leave to the others: a frame of the most urgent
+/// class then leaves at once, where it would otherwise wait for as long as its own octets take at the port's
+/// rate.
+const RESERVE: usize = 4;
+
 /// The rules of a port's order.
 #[derive(Debug)]
 pub(crate) struct Schedule {
@@ -27,6 +32,8 @@ pub(crate) struct Schedule {
     turns: ArrayVec<u8, CLASSES>,
     /// Octets of a turn, by class.
     quanta: [i64; CLASSES],
+    /// Tokens of the port that each class leaves to more urgent ones.
+    reserves: [i64; CLASSES],
     guaranteed: u8,
     capped: u8,
 }
@@ -54,10 +61,23 @@ impl Schedule {
         for &(class, weight) in dwrr {
             quanta[class.index()] = (u64::from(weight.max(1)) * QUANTUM / least) as i64;
         }
+        let port = rate(port);
+        let mut reserves = [0; CLASSES];
+        if let Some(port) = &port {
+            let last = strict.len();
+            let levels = (if dwrr.is_empty() { last.saturating_sub(1) } else { last }).max(1);
+            for (rank, class) in strict.iter().enumerate() {
+                reserves[class.index()] = port.share(rank, RESERVE * levels);
+            }
+            for (class, _) in dwrr {
+                reserves[class.index()] = port.share(last, RESERVE * levels);
+            }
+        }
         Self {
+            reserves,
             guaranteed: with(&guarantees),
             capped: with(&caps),
-            port: rate(port),
+            port,
             guarantees,
             caps,
             // What waits of classes that are no more, since before a change, leaves first.
@@ -101,6 +121,8 @@ pub(crate) struct Turn {
     under_way: bool,
     /// Whether the class that was chosen last was so because it is its turn.
     in_turn: bool,
+    /// Whether it was because it had got less than it is guaranteed.
+    guaranteed: bool,
 }
 
 impl Turn {
@@ -135,18 +157,20 @@ impl Turn {
     ) -> Option<usize> {
         let eligible = if schedule.capped == 0 { waiting } else { self.under_caps(schedule, waiting, &len) };
         let class = self.choose(schedule, eligible, &len)?;
-        let allowed = schedule.port.as_ref().is_none_or(|rate| self.port.allows(rate, len(class)));
-        allowed.then_some(class)
+        let Some(rate) = &schedule.port else { return Some(class) };
+        let reserve = if self.guaranteed { 0 } else { schedule.reserves[class] };
+        self.port.allows_beside(rate, len(class), reserve).then_some(class)
     }
 
     fn choose(&mut self, schedule: &Schedule, eligible: u8, len: &impl Fn(usize) -> usize) -> Option<usize> {
-        self.in_turn = false;
+        (self.in_turn, self.guaranteed) = (false, false);
         if eligible == 0 {
             return None;
         }
         if schedule.guaranteed & eligible != 0 {
             let behind = self.behind_guarantee(schedule, eligible, len);
             if behind.is_some() {
+                self.guaranteed = true;
                 return behind;
             }
         }
@@ -402,5 +426,22 @@ mod tests {
     fn what_waits_of_a_class_that_is_no_more_leaves() {
         let schedule = Schedule::new(&[class(1)], &[(class(0), 1)], None, NONE, NONE, HZ);
         assert_eq!(Turn::default().next(&schedule, 0b1000_0011, |_| 60), Some(7));
+    }
+
+    #[test]
+    fn an_urgent_frame_needn_t_wait_for_its_own_octets() {
+        let schedule =
+            Schedule::new(&[class(7)], &[(class(0), 1)], rate(125_000_000, 16_384), NONE, NONE, HZ);
+        let mut turn = Turn::default();
+        turn.refill(&schedule, HZ);
+        // Best effort takes all that it may.
+        while turn.next(&schedule, 1, |_| 1514).is_some() {
+            turn.leaves(&schedule, 0, 1514, false);
+        }
+        for _ in 0..2 {
+            assert_eq!(turn.next(&schedule, 0b1000_0001, |_| 1514), Some(7));
+            turn.leaves(&schedule, 7, 1514, false);
+        }
+        assert_eq!(turn.next(&schedule, 1, |_| 60), None);
     }
 }
