@@ -1,9 +1,10 @@
 //! Class 7 beside best effort that a port can't carry.
 //!
-//! The egress port is shaped to a rate. Best effort fills 1.9 times that, class 7 a tenth of it, in equal
-//! parts by all ingress ports. Class 7 is alone and beside best effort by turns, several times. Delays are held
-//! against each other within a round, and the round with the median of the ratios counts; loss and order are
-//! of all rounds.
+//! The egress port is shaped to a rate. Class 7 is a tenth of that, best effort 1.9 times it, in equal parts by
+//! all ingress ports. Class 7 is alone, beside the same best effort through a port that is wide enough for it,
+//! and beside it through the port that isn't, by turns, several times. Delays with and without congestion are
+//! held against each other within a round, and the round with the median of the ratios counts; loss and order
+//! are of all rounds.
 
 use serde::Serialize;
 
@@ -15,6 +16,9 @@ use crate::lab::profile::{Limit, Profile};
 
 /// What is offered of either, in parts of the rate.
 const BEST_EFFORT: f64 = 1.9;
+
+/// What the wide port is shaped to, in parts of the rate: all that is offered, and as much again.
+const WIDE: f64 = 4.0;
 const CONTROL: f64 = 0.1;
 
 /// Priorities.
@@ -22,13 +26,13 @@ const BEST_EFFORT_PCP: u8 = 0;
 const CONTROL_PCP: u8 = 7;
 
 /// Octets that the shaper may send at once.
-const BURST: u64 = 16 << 10;
+const BURST: u64 = 64 << 10;
 
 /// The same where the worker that shapes may have to wait for its turn: what it doesn't send meanwhile isn't lost
 /// to the rate.
 const SHARED_BURST: u64 = 400_000;
 
-/// How many times as long class 7 may take beside best effort, at the 99th percentile.
+/// How many times as long class 7 may take with congestion as without, at the 99th percentile.
 const SLOWER: f64 = 2.0;
 
 /// How far what is received may be off the rate, in parts of it: otherwise the port was congested by something
@@ -66,18 +70,27 @@ struct Case {
 #[derive(Default, Serialize)]
 struct Round {
     alone: Outcome,
+    carried: Outcome,
     congested: Outcome,
 }
 
 impl Round {
-    /// How many times as long class 7 takes beside best effort, at the 99th percentile.
+    /// How many times as long class 7 takes with congestion as without, at the 99th percentile.
     fn slower(&self) -> f64 {
+        self.slower_than(&self.carried)
+    }
+
+    fn slower_than(&self, other: &Outcome) -> f64 {
         let p99 = |outcome: &Outcome| outcome.flows.first().map_or(f64::NAN, |flow| flow.delay.p99);
-        p99(&self.congested) / p99(&self.alone)
+        p99(&self.congested) / p99(other)
+    }
+
+    fn outcomes(&self) -> [(&'static str, &Outcome); 3] {
+        [("alone", &self.alone), ("uncongested", &self.carried), ("congested", &self.congested)]
     }
 
     fn is_disturbed(&self) -> bool {
-        self.alone.disturbed || self.congested.disturbed
+        self.outcomes().iter().any(|(_, outcome)| outcome.disturbed)
     }
 }
 
@@ -152,9 +165,8 @@ pub(super) fn run(tester: &Tester) -> Result<Section> {
                 case.rounds.len()
             ));
         }
-        if let Some(Round { alone, congested }) = case.middle() {
-            section.notes.extend(disturbances(&format!("{}, alone", case.name), alone));
-            section.notes.extend(disturbances(&format!("{}, beside", case.name), congested));
+        for (name, outcome) in case.middle().iter().flat_map(|round| round.outcomes()) {
+            section.notes.extend(disturbances(&format!("{}, {name}", case.name), outcome));
         }
     }
     section.with_figures(&cases)
@@ -184,33 +196,39 @@ fn two_workers(tester: &Tester) -> Option<(Setup, bool)> {
 
 fn measure(tester: &Tester, setup: Setup, name: String, rate: f64, sizes: (Mix, Mix)) -> Result<Case> {
     let burst = if setup.shared { SHARED_BURST } else { BURST };
-    let shaper = Limit { rate, burst };
+    let shaped = |name, rate| Profile { egress_rate: Some(Limit { rate, burst }), ..Profile::strict(name) };
     let setup = Setup {
-        profiles: vec![
-            Profile::strict("plain"),
-            Profile { egress_rate: Some(shaper), ..Profile::strict("shaped") },
-        ],
+        profiles: vec![Profile::strict("plain"), shaped("narrow", rate), shaped("wide", WIDE * rate)],
         ingress: Some("plain"),
-        egress: Some("shaped"),
+        egress: Some("narrow"),
         ..setup
     };
+    let wide = Setup { egress: Some("wide"), ..setup.clone() };
     let best_effort = Flow { pcp: BEST_EFFORT_PCP, mix: sizes.0, rate: Some(BEST_EFFORT * rate) };
     let control = Flow { pcp: CONTROL_PCP, mix: sizes.1, rate: Some(CONTROL * rate) };
-    let phase = |flows| Phase { warm_up: WARM_UP, seconds: tester.seconds, flows, limit: Some(rate) };
-    let rounds = if tester.quick { QUICK_ROUNDS } else { ROUNDS };
-    let round = || [phase(vec![control]), phase(vec![control, best_effort])];
-    let phases: Vec<_> = std::iter::repeat_with(round).take(rounds).flatten().collect();
-    let mut outcomes = tester.measure(&setup, &phases)?.into_iter();
-    let rounds = std::iter::from_fn(|| Some(Round { alone: outcomes.next()?, congested: outcomes.next()? }));
-    Ok(Case { name, rate, sizes, rounds: rounds.collect() })
+    let phase = |flows, limit| Phase { warm_up: WARM_UP, seconds: tester.seconds, flows, limit: Some(limit) };
+    let both = vec![control, best_effort];
+    let narrow_phases = [phase(vec![control], rate), phase(both.clone(), rate)];
+    let wide_phases = [phase(both, WIDE * rate)];
+    let mut rounds = Vec::new();
+    for _ in 0..if tester.quick { QUICK_ROUNDS } else { ROUNDS } {
+        let mut narrow = tester.measure(&setup, &narrow_phases)?.into_iter();
+        let mut wide = tester.measure(&wide, &wide_phases)?.into_iter();
+        if let (Some(alone), Some(congested), Some(carried)) = (narrow.next(), narrow.next(), wide.next()) {
+            rounds.push(Round { alone, carried, congested });
+        }
+    }
+    Ok(Case { name, rate, sizes, rounds })
 }
 
 /// A flow: its name, which outcome of a round it is in, and where.
 type Place = (&'static str, fn(&Round) -> &Outcome, usize);
 
 const CONTROL_ALONE: Place = ("class 7 alone", |round| &round.alone, 0);
-const CONTROL_BESIDE: Place = ("class 7 beside", |round| &round.congested, 0);
-const BEST_EFFORT_BESIDE: Place = ("best effort", |round| &round.congested, 1);
+const CONTROL_CARRIED: Place = ("class 7, uncongested", |round| &round.carried, 0);
+const BEST_EFFORT_CARRIED: Place = ("best effort, uncongested", |round| &round.carried, 1);
+const CONTROL_BESIDE: Place = ("class 7, congested", |round| &round.congested, 0);
+const BEST_EFFORT_BESIDE: Place = ("best effort, congested", |round| &round.congested, 1);
 
 fn at(round: &Round, (_, outcome, number): Place) -> FlowOutcome {
     outcome(round).flows.get(number).cloned().unwrap_or_default()
@@ -235,7 +253,9 @@ fn rows(case: &Case) -> Vec<Vec<String>> {
             micros(flow.delay.max),
         ]
     };
-    [CONTROL_ALONE, CONTROL_BESIDE, BEST_EFFORT_BESIDE].map(row).to_vec()
+    [CONTROL_ALONE, CONTROL_CARRIED, BEST_EFFORT_CARRIED, CONTROL_BESIDE, BEST_EFFORT_BESIDE]
+        .map(row)
+        .to_vec()
 }
 
 fn judge(case: &Case) -> Vec<Verdict> {
@@ -254,7 +274,8 @@ fn judge(case: &Case) -> Vec<Verdict> {
     let off = congested.rate() / case.rate - 1.0;
     let control = |field: fn(&FlowOutcome) -> u64| case.sum(|round| field(&at(round, CONTROL_BESIDE)));
     let (lost, sent) = (control(|flow| flow.lost), control(|flow| flow.sent));
-    let reordered = case.sum(|round| round.alone.reordered() + round.congested.reordered());
+    let reordered =
+        case.sum(|round| round.outcomes().iter().map(|(_, outcome)| outcome.reordered()).sum::<u64>());
     vec![
         verdict(
             "received in all",
@@ -265,8 +286,14 @@ fn judge(case: &Case) -> Vec<Verdict> {
         verdict("class 7 lost", "0".to_owned(), format!("{lost} of {sent}"), lost == 0 && sent > 0),
         verdict(
             "class 7 delay, p99",
-            format!("at most {SLOWER} times alone"),
-            format!("{:.2} times ({:.2} to {:.2})", middle.slower(), least.slower(), most.slower()),
+            format!("at most {SLOWER} times uncongested"),
+            format!(
+                "{:.2} times ({:.2} to {:.2}); {:.2} times alone",
+                middle.slower(),
+                least.slower(),
+                most.slower(),
+                middle.slower_than(&middle.alone)
+            ),
             middle.slower() <= SLOWER,
         ),
         verdict("reordered", "0".to_owned(), reordered.to_string(), reordered == 0),
@@ -301,13 +328,14 @@ mod tests {
     #[test]
     fn each_criterion_is_judged_by_itself() {
         let round = |octets, lost, p99| Round {
-            alone: outcome(vec![flow(100_000, 0, 10.0)]),
+            alone: outcome(vec![flow(100_000, 0, 8.0)]),
+            carried: outcome(vec![flow(100_000, 0, 10.0)]),
             congested: outcome(vec![flow(100_000, lost, p99), flow(octets, 8, 900.0)]),
         };
         let case = |rounds| Case { name: "1 worker".to_owned(), rate: 8e6, sizes: SIZES[0], rounds };
         let good = case(vec![round(900_000, 0, 20.0), round(900_000, 0, 5.0), round(900_000, 0, 90.0)]);
         assert_eq!(met(&good), [true; 4]);
-        assert_eq!(rows(&good).len(), 3);
+        assert_eq!(rows(&good).len(), 5);
         // A single loss counts, in whatever round.
         let bad = case(vec![round(920_000, 1, 10.0), round(920_000, 0, 20.1), round(920_000, 0, 90.0)]);
         assert_eq!(met(&bad), [false, false, false, true]);
@@ -319,7 +347,8 @@ mod tests {
     #[test]
     fn disturbed_rounds_dont_count_for_delays_unless_all_were() {
         let round = |p99, disturbed| Round {
-            alone: outcome(vec![flow(100_000, 0, 10.0)]),
+            alone: outcome(vec![flow(100_000, 0, 8.0)]),
+            carried: outcome(vec![flow(100_000, 0, 10.0)]),
             congested: Outcome { disturbed, ..outcome(vec![flow(100_000, 0, p99)]) },
         };
         let case = |rounds| Case { name: "1 worker".to_owned(), rate: 8e6, sizes: SIZES[0], rounds };

@@ -30,6 +30,7 @@ pub(super) struct Tester {
 }
 
 /// A switch: ports by which frames go in, and one by which they come out.
+#[derive(Clone)]
 pub(super) struct Setup {
     pub(super) cores: Vec<usize>,
     pub(super) ingress_ports: usize,
