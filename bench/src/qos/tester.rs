@@ -79,7 +79,7 @@ impl Setup {
             // Writing to a string doesn't fail.
             let _ = write!(
                 text,
-                "\n[ports.{name}]\nvhost_user = {{ socket = \"{}\", role = \"server\" }}\n\
+                "\n[ports.{name}]\nvhost_user = {{ socket = \"{}\", role = \"server\", offloads = [] }}\n\
                  vlan = {{ mode = \"trunk\", allowed = [\"1-4094\"], native = 1 }}\n",
                 socket.display()
             );
@@ -201,7 +201,10 @@ mod tests {
         assert!(text.starts_with("[switch]\ncores = [0, 1]\n"), "{text}");
         assert_eq!(text.matches("qos = { profile = \"plain\", trust = \"pcp\" }").count(), 2, "{text}");
         assert_eq!(text.matches("qos = { profile = \"shaped\", trust = \"pcp\" }").count(), 1, "{text}");
-        assert!(text.contains("[ports.in1]\nvhost_user = { socket = \"/b\", role = \"server\" }"), "{text}");
+        assert!(
+            text.contains("[ports.in1]\nvhost_user = { socket = \"/b\", role = \"server\", offloads = [] }"),
+            "{text}"
+        );
         assert!(text.contains("[qos.profiles.shaped]"), "{text}");
     }
 }

@@ -46,14 +46,6 @@ pub(crate) struct Lane {
     pub(crate) verdict: Verdict,
 }
 
-impl Lane {
-    /// Whether the priority in `tag` is another than 0, or says that the frame may be dropped first.
-    #[inline(always)]
-    pub(crate) fn says_priority(&self) -> bool {
-        self.tag.tci.bits() & Tci::PRIORITY_MASK != 0
-    }
-}
-
 const BLANK: Lane = Lane {
     destination: Mac::ZERO,
     source: Mac::ZERO,

@@ -50,10 +50,10 @@ pub(super) fn egress<P: Platform>(
         let ready = run.iter().zip(frames.by_ref()).filter_map(|(lane, mut frame)| {
             let tagged = context.snapshot.vlan(lane.vid).tagged.contains(port);
             let rewritten = match &table.egress {
-                None => rewrite(&mut frame, lane, lane.says_priority(), tagged, table),
+                None => rewrite(&mut frame, lane.outer, Outgoing::kept(lane), tagged, table),
                 Some(qos) => {
-                    let (lane, says) = classed(&mut frame, lane, classes, qos);
-                    rewrite(&mut frame, &lane, says, tagged, table)
+                    let outgoing = Outgoing::classed(&mut frame, lane, classes, qos);
+                    rewrite(&mut frame, lane.outer, outgoing, tagged, table)
                 }
             };
             match rewritten.and_then(|()| fits(&frame, table)) {
@@ -152,13 +152,11 @@ fn send<P: Platform>(
     let len = frame.len();
     let table = context.snapshot.port(port);
     let tagged = context.snapshot.vlan(way.lane.vid).tagged.contains(port);
-    let ready = match &table.egress {
-        None => rewrite(&mut frame, way.lane, way.lane.says_priority(), tagged, table),
-        Some(qos) => {
-            let (lane, says) = classed(&mut frame, way.lane, way.classes, qos);
-            rewrite(&mut frame, &lane, says, tagged, table)
-        }
+    let outgoing = match &table.egress {
+        None => Outgoing::kept(way.lane),
+        Some(qos) => Outgoing::classed(&mut frame, way.lane, way.classes, qos),
     };
+    let ready = rewrite(&mut frame, way.lane.outer, outgoing, tagged, table);
     if let (Ok(()), Some(offload)) = (ready, way.offload) {
         let offload = offload.shifted(frame.len() as isize - len as isize);
         return finish(frame, &offload, way.ingress, port, context, outbox, platform);
@@ -172,34 +170,48 @@ fn send<P: Platform>(
     }
 }
 
-/// Marks the frame with its class at a port that has some, and returns its lane with the tag that goes with
-/// it, and whether the priority there says anything.
-#[inline(always)]
-fn classed<F: Frame>(frame: &mut F, lane: &Lane, classes: u8, qos: &EgressQos<F>) -> (Lane, bool) {
-    let mark = qos.mark(lane.tag.tci, classes, lane.mark);
-    frame.set_mark(mark);
-    let (tci, says_priority) = qos.tci(lane.tag.tci, mark.class());
-    (Lane { tag: Tag { tci, ..lane.tag }, ..*lane }, says_priority)
+/// The tag with which a port sends a frame on tagged VLANs, and whether its priority says anything.
+#[derive(Clone, Copy)]
+struct Outgoing {
+    tag: Tag,
+    says_priority: bool,
+}
+
+impl Outgoing {
+    /// At a port without classes: what came.
+    #[inline(always)]
+    fn kept(lane: &Lane) -> Self {
+        Self { tag: lane.tag, says_priority: lane.tag.tci.bits() & Tci::PRIORITY_MASK != 0 }
+    }
+
+    /// At a port with classes, with which the frame is marked.
+    #[inline(always)]
+    fn classed<F: Frame>(frame: &mut F, lane: &Lane, classes: u8, qos: &EgressQos<F>) -> Self {
+        let mark = qos.mark(lane.tag.tci, classes, lane.mark);
+        frame.set_mark(mark);
+        let (tci, says_priority) = qos.tci(lane.tag.tci, mark, classes > 0 && lane.mark.is_decided());
+        Self { tag: Tag { tci, ..lane.tag }, says_priority }
+    }
 }
 
 /// Gives the frame the tags with which the port sends it, or says why the port doesn't.
 #[inline(always)]
 fn rewrite<P: Platform>(
     frame: &mut P::Frame,
-    lane: &Lane,
-    says_priority: bool,
+    outer: Option<Tag>,
+    outgoing: Outgoing,
     tagged: bool,
     table: &PortTable<P>,
 ) -> Result<(), Reason> {
-    let rewritten = match lane.outer {
-        _ if tagged => tag(frame, lane),
+    let rewritten = match outer {
+        _ if tagged => tag(frame, outer, outgoing.tag),
         Some(_) => done(frame.pop_tag()),
         None => Ok(()),
     };
     if tagged || table.plain_untagged {
         rewritten
     } else {
-        rewritten.and_then(|()| untagged_specially(frame, lane, says_priority, table))
+        rewritten.and_then(|()| untagged_specially(frame, outgoing, table))
     }
 }
 
@@ -208,13 +220,13 @@ fn fits<P: Platform>(frame: &P::Frame, table: &PortTable<P>) -> Result<(), Reaso
     if frame.len() <= table.max_len { Ok(()) } else { Err(Reason::MtuExceeded) }
 }
 
-/// Leaves the frame with `lane.tag` as its outer tag.
+/// Leaves the frame, whose outer tag is `outer`, with `tag` as its outer tag.
 #[inline(always)]
-fn tag<F: Frame>(frame: &mut F, lane: &Lane) -> Result<(), Reason> {
-    match lane.outer {
-        Some(outer) if outer == lane.tag => Ok(()),
-        Some(_) => done(frame.set_tci(lane.tag.tci)),
-        None => done(frame.push_tag(lane.tag)),
+fn tag<F: Frame>(frame: &mut F, outer: Option<Tag>, tag: Tag) -> Result<(), Reason> {
+    match outer {
+        Some(outer) if outer == tag => Ok(()),
+        Some(_) => done(frame.set_tci(tag.tci)),
+        None => done(frame.push_tag(tag)),
     }
 }
 
@@ -223,8 +235,7 @@ fn tag<F: Frame>(frame: &mut F, lane: &Lane) -> Result<(), Reason> {
 #[inline(never)]
 fn untagged_specially<P: Platform>(
     frame: &mut P::Frame,
-    lane: &Lane,
-    says_priority: bool,
+    outgoing: Outgoing,
     table: &PortTable<P>,
 ) -> Result<(), Reason> {
     let inner = outer_tag(frame.head());
@@ -233,14 +244,13 @@ fn untagged_specially<P: Platform>(
     {
         return Err(Reason::CustomerVid);
     }
-    let priority = lane.tag.tci.priority();
     let wanted = match table.priority_tags {
         PriorityTags::Never => false,
-        PriorityTags::IfNonzero => says_priority,
+        PriorityTags::IfNonzero => outgoing.says_priority,
         PriorityTags::Always => true,
     };
     if wanted && inner.is_none() {
-        let tag = Tag { tpid: Tpid::CTag, tci: Tci::priority_tag(priority) };
+        let tag = Tag { tpid: Tpid::CTag, tci: Tci::priority_tag(outgoing.tag.tci.priority()) };
         done(frame.push_tag(tag))?;
     }
     Ok(())

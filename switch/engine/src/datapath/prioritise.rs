@@ -1,7 +1,8 @@
 //! Gives each frame its class and colour, and the priority that it has from here on (IEEE 802.1Q-2022
 //! clauses 6.9.3, 6.9.4 and 8.6.6), by its tag, its DSCP or the first rule that it fits.
 //!
-//! Batch: every frame alone; nothing where the port has no profile. Reads headers and the lanes `vid`, `tag`,
+//! Batch: every frame alone; nothing where the port has no profile, or one
+//! that changes nothing. Reads headers and the lanes `vid`, `tag`,
 //! `tag_counts` and `verdict`; writes `tag`, `mark` and `rule`. Drops nothing.
 
 use arrayvec::ArrayVec;
@@ -13,10 +14,8 @@ use crate::Snapshot;
 use crate::qos::{IngressQos, Treatment};
 
 pub(super) fn prioritise<P: Platform>(batch: &mut Batch<P::Frame>, snapshot: &Snapshot<P>) {
-    let Some(qos) = &snapshot.port(batch.ingress).ingress else {
-        batch.classes = 0;
-        return;
-    };
+    batch.classes = 0;
+    let Some(qos) = snapshot.port(batch.ingress).ingress.as_ref().filter(|qos| !qos.keeps()) else { return };
     batch.classes = qos.classes();
     for (lane, _) in batch.lanes_mut() {
         lane.rule = 0;

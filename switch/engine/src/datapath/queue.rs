@@ -8,12 +8,13 @@
 
 use arrayvec::ArrayVec;
 use pollux_net::{Frame, PortId, TrafficClass};
+use spin::MutexGuard;
 
 use super::Context;
 use super::batch::BURST;
 use super::platform::Platform;
 use crate::Reason;
-use crate::qos::EgressQos;
+use crate::qos::{EgressQos, Queues, Refused};
 
 /// Bursts that leave a port in one turn: enough that what several receive queues brought in a round leaves
 /// within it, and few enough that no port keeps a worker from the others.
@@ -44,12 +45,14 @@ pub(super) fn send<P: Platform>(
     }
     let mut queues = qos.queues().lock();
     let refused = queues.enqueue(frames.drain(..), qos.queues(), qos, context.now_cycles);
-    queues.publish(qos.queues());
-    drop(queues);
-    context.stats.count_drops(port, Reason::QueueFull, refused.full);
-    context.stats.count_drops(port, Reason::Wred, refused.early);
+    if refused != Refused::default() {
+        context.stats.count_drops(port, Reason::QueueFull, refused.full);
+        context.stats.count_drops(port, Reason::Wred, refused.early);
+    }
     if qos.serves(context.worker) {
-        serve(port, qos, context, platform);
+        serve(port, qos, queues, context, platform);
+    } else {
+        queues.publish(qos.queues());
     }
 }
 
@@ -60,7 +63,7 @@ pub(super) fn serve_waiting<P: Platform>(context: &Context<'_, P>, platform: &mu
         if let Some(qos) = &context.snapshot.port(port).egress
             && qos.queues().is_backlogged()
         {
-            serve(port, qos, context, platform);
+            serve(port, qos, qos.queues().lock(), context, platform);
         }
     }
 }
@@ -73,51 +76,67 @@ fn go_straight<P: Platform>(
     context: &Context<'_, P>,
     platform: &mut P,
 ) {
-    let mut sums = Sums::of(frames);
+    let (offered, one_class) = sum(frames);
+    let sums = if one_class.is_some() { [NOTHING; TrafficClass::COUNT] } else { by_class(frames) };
     let unfit = platform.transmit_in_order(port, frames);
-    if !frames.is_empty() {
-        sums.take_off(&Sums::of(frames));
+    let (stay, _) = sum(frames);
+    match one_class {
+        Some(class) => {
+            qos.queues().count_straight(context.worker, class, offered.0 - stay.0, offered.1 - stay.1);
+        }
+        None => {
+            let stay = by_class(frames);
+            for (class, (sum, stay)) in TrafficClass::all().zip(sums.into_iter().zip(stay)) {
+                if sum.0 > stay.0 {
+                    qos.queues().count_straight(context.worker, class, sum.0 - stay.0, sum.1 - stay.1);
+                }
+            }
+        }
+    }
+    context.stats.count_tx(port, offered.0 - stay.0, offered.1 - stay.1);
+    if unfit > 0 {
         context.stats.count_drops(port, Reason::TxFull, unfit as u64);
         frames.drain(..unfit);
     }
-    let (mut count, mut octets) = (0, 0);
-    for (class, (frames, bytes)) in TrafficClass::all().zip(sums.0) {
-        if frames > 0 {
-            qos.queues().count_straight(context.worker, class, frames, bytes);
-            count += frames;
-            octets += bytes;
-        }
-    }
-    context.stats.count_tx(port, count, octets);
 }
 
-/// Frames and octets, by class.
-struct Sums([(u64, u64); TrafficClass::COUNT]);
+/// Frames and octets.
+type Sum = (u64, u64);
 
-impl Sums {
-    #[inline]
-    fn of<F: Frame>(frames: &[F]) -> Self {
-        let mut sums = [(0, 0); TrafficClass::COUNT];
-        for frame in frames {
-            let (count, octets) = &mut sums[frame.mark().class().index()];
-            *count += 1;
-            *octets += frame.len() as u64;
-        }
-        Self(sums)
-    }
+const NOTHING: Sum = (0, 0);
 
-    fn take_off(&mut self, other: &Self) {
-        for ((count, octets), less) in self.0.iter_mut().zip(other.0) {
-            *count -= less.0;
-            *octets -= less.1;
-        }
+/// What there is, and the class if all frames have the same, as they mostly do.
+#[inline]
+fn sum<F: Frame>(frames: &[F]) -> (Sum, Option<TrafficClass>) {
+    let Some(first) = frames.first().map(Frame::mark) else { return (NOTHING, None) };
+    let mut octets = 0;
+    let mut differ = 0;
+    for frame in frames {
+        octets += frame.len() as u64;
+        differ |= frame.mark().bits() ^ first.bits();
     }
+    ((frames.len() as u64, octets), (differ == 0).then(|| first.class()))
 }
 
-/// Sends what may leave now.
-fn serve<P: Platform>(port: PortId, qos: &EgressQos<P::Frame>, context: &Context<'_, P>, platform: &mut P) {
+fn by_class<F: Frame>(frames: &[F]) -> [Sum; TrafficClass::COUNT] {
+    let mut sums = [NOTHING; TrafficClass::COUNT];
+    for frame in frames {
+        let (count, octets) = &mut sums[frame.mark().class().index()];
+        *count += 1;
+        *octets += frame.len() as u64;
+    }
+    sums
+}
+
+/// Sends what may leave now of `queues`, the port's.
+fn serve<'q, P: Platform>(
+    port: PortId,
+    qos: &'q EgressQos<P::Frame>,
+    mut queues: MutexGuard<'q, Queues<P::Frame>>,
+    context: &Context<'_, P>,
+    platform: &mut P,
+) {
     let (all, now) = (qos.queues(), context.now_cycles);
-    let mut queues = all.lock();
     if !context.links.contains(port) {
         context.stats.count_drops(port, Reason::PortDown, queues.clear(all));
         return;
@@ -141,11 +160,12 @@ fn serve<P: Platform>(port: PortId, qos: &EgressQos<P::Frame>, context: &Context
         context.stats.count_tx(port, left as u64, (octets - stay) as u64);
         queues = all.lock();
         let room_left = burst.is_empty();
+        let more = takings.len() == most;
         let choosy = !room_left && platform.is_choosy(port);
         let is_stale = |since| choosy && qos.is_stale(since, now);
         let dropped = queues.settle(&takings, burst, unfit, all, qos, is_stale, now);
         context.stats.count_drops(port, Reason::TxFull, dropped);
-        if !room_left {
+        if !(room_left && more) {
             break;
         }
     }

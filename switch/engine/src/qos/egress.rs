@@ -92,6 +92,8 @@ pub struct EgressQos<F> {
 enum Tags {
     /// What they say already.
     Kept,
+    /// What they say already, but for classes that something else than the priority decided: by class, and DEI.
+    KeptUnlessDecided([u16; 16]),
     /// By the priority that they have.
     ByPriority([u16; 16]),
     /// By class, and DEI.
@@ -103,7 +105,17 @@ impl<F: Frame> EgressQos<F> {
     pub fn new(spec: &EgressSpec, queues: Arc<PortQueues<F>>, hz: u64) -> Self {
         let priority = |index: usize| Tci::from_bits((index as u16) << 12).priority();
         let encoded = |priority: Priority| Tci::priority_tag(spec.coding.encode(priority)).bits();
+        // A map that gives every priority back changes only what came by a class of another origin.
+        let gives_back = |priorities: &[Pcp; CLASSES]| {
+            let back = |pcp: usize| priorities[spec.priority_to_class[pcp].index()].value();
+            (0..8).all(|pcp| usize::from(back(pcp)) == pcp)
+        };
         let tags = match spec.class_to_priority {
+            Some(priorities) if spec.coding == PcpCoding::default() && gives_back(&priorities) => {
+                Tags::KeptUnlessDecided(array::from_fn(|index| {
+                    encoded(Priority { pcp: priorities[index / 2], dei: index % 2 != 0 })
+                }))
+            }
             Some(priorities) => Tags::ByClass(array::from_fn(|index| {
                 encoded(Priority { pcp: priorities[index / 2], dei: index % 2 != 0 })
             })),
@@ -166,16 +178,18 @@ impl<F> EgressQos<F> {
         Mark::new(class, mark.colour())
     }
 
-    /// The TCI with which a frame of this class leaves, and whether its priority says anything.
+    /// The TCI with which a frame of this mark leaves, and whether its priority says anything; `decided`:
+    /// whether something else than its priority decided its class.
     #[inline(always)]
-    pub(crate) fn tci(&self, tci: Tci, class: TrafficClass) -> (Tci, bool) {
-        let said = |index: usize| (index, self.says & 1 << index != 0);
-        let ((index, says), bits) = match &self.tags {
-            Tags::Kept => return (tci, tci.bits() >> 12 != 0),
-            Tags::ByPriority(bits) => (said(usize::from(tci.bits() >> 12)), bits),
-            Tags::ByClass(bits) => (said(class.index() * 2 + usize::from(tci.bits() >> 12 & 1)), bits),
+    pub(crate) fn tci(&self, tci: Tci, mark: Mark, decided: bool) -> (Tci, bool) {
+        let by_class = || mark.class().index() * 2 + usize::from(tci.bits() >> 12 & 1);
+        let (index, bits) = match &self.tags {
+            Tags::KeptUnlessDecided(bits) if decided => (by_class(), bits),
+            Tags::Kept | Tags::KeptUnlessDecided(_) => return (tci, tci.bits() >> 12 != 0),
+            Tags::ByPriority(bits) => (usize::from(tci.bits() >> 12), bits),
+            Tags::ByClass(bits) => (by_class(), bits),
         };
-        (Tci::from_bits(bits[index % 16] | tci.vid_bits()), says)
+        (Tci::from_bits(bits[index % 16] | tci.vid_bits()), self.says & 1 << index != 0)
     }
 
     pub(crate) fn schedule(&self) -> &Schedule {

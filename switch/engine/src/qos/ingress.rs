@@ -100,6 +100,9 @@ pub struct IngressQos<R, M> {
     rule_specs: Box<[RuleSpec]>,
     hits: Box<[AtomicU64]>,
     policing: Option<Policing<M>>,
+    /// Whether every priority stays as it is, and nothing else is looked at: what a frame's class is then shows
+    /// where it leaves.
+    keeps: bool,
 }
 
 /// A port's policers.
@@ -216,13 +219,19 @@ impl<R: FlowRules, M: Meter> IngressQos<R, M> {
                 .collect(),
             meters: Mutex::new(Meters { meters: meters.into_boxed_slice(), latest: 0 }),
         });
+        let same = |(index, treatment): (usize, &Treatment)| usize::from(treatment.priority >> 12) == index;
+        let keeps_tags = by_tag.iter().enumerate().all(same);
+        let defaults = by_default.iter().enumerate().map(|(value, treatment)| (2 * value, treatment));
+        let rules = rules.filter(|_| !spec.rules.is_empty());
+        let keeps = keeps_tags && defaults.into_iter().all(same);
         Self {
+            keeps: keeps && by_dscp.is_none() && rules.is_none() && policing.is_none(),
             classes: spec.classes as u8,
             by_tag,
             by_default,
             by_dscp,
             class_priorities,
-            rules: rules.filter(|_| !spec.rules.is_empty()),
+            rules,
             hits: spec.rules.iter().map(|_| AtomicU64::new(0)).collect(),
             rule_specs: spec.rules.clone().into_boxed_slice(),
             policing,
@@ -231,6 +240,11 @@ impl<R: FlowRules, M: Meter> IngressQos<R, M> {
 }
 
 impl<R, M> IngressQos<R, M> {
+    /// Whether frames go on as if the port had no profile.
+    pub(crate) fn keeps(&self) -> bool {
+        self.keeps
+    }
+
     /// How many classes there are.
     pub(crate) fn classes(&self) -> u8 {
         self.classes

@@ -22,3 +22,4 @@ pub use sojourn::Sojourn;
 pub use wred::{WredCurve, WredSpec};
 
 pub(crate) use ingress::{Meters, Policing, Treatment};
+pub(crate) use queues::{Queues, Refused};

@@ -9,7 +9,7 @@ use spin::{Mutex, MutexGuard};
 
 use super::EgressQos;
 use super::queue::{Bounds, ClassQueue, Memory, Refusal, Waiting, memory_for};
-use super::schedule::{Paid, Turn};
+use super::schedule::{Paid, Turn, bits};
 use super::sojourn::{Histogram, Sojourn};
 use crate::datapath::BURST;
 use crate::stats::bump;
@@ -246,30 +246,38 @@ impl<F: Frame> Queues<F> {
         now: u64,
     ) -> Refused {
         let mut refused = Refused::default();
+        let mut queued = [0; CLASSES];
+        let mut came = 0_u8;
         for frame in frames {
             let (mark, len) = (frame.mark(), frame.len());
             let class = mark.class().index();
             let bounds: &Bounds = qos.bounds(class);
-            let counters = &port.counters[class];
             let (queue, random) = (&mut self.classes[class], &mut self.random);
             match queue.admits(mark.colour(), len, bounds, now, || next_random(random)) {
                 Ok(()) => {
                     queue.add(frame, now);
-                    self.waiting |= 1 << class;
-                    self.touched |= 1 << class;
-                    bump(&counters.queued, 1);
-                    if queue.octets() > counters.most_octets.load(Relaxed) {
-                        counters.most_octets.store(queue.octets(), Relaxed);
-                    }
+                    queued[class] += 1;
+                    came |= 1 << class;
                 }
-                Err(Refusal::Full) => {
-                    refused.full += 1;
-                    counters.count_drop(&counters.full, len as u64);
+                Err(refusal) => {
+                    let counters = &port.counters[class];
+                    let (sum, reason) = match refusal {
+                        Refusal::Full => (&mut refused.full, &counters.full),
+                        Refusal::Early => (&mut refused.early, &counters.early),
+                    };
+                    *sum += 1;
+                    counters.count_drop(reason, len as u64);
                 }
-                Err(Refusal::Early) => {
-                    refused.early += 1;
-                    counters.count_drop(&counters.early, len as u64);
-                }
+            }
+        }
+        self.waiting |= came;
+        self.touched |= came;
+        for class in bits(came) {
+            let counters = &port.counters[class];
+            bump(&counters.queued, queued[class]);
+            let octets = self.classes[class].octets();
+            if octets > counters.most_octets.load(Relaxed) {
+                counters.most_octets.store(octets, Relaxed);
             }
         }
         refused
@@ -292,20 +300,26 @@ impl<F: Frame> Queues<F> {
         let schedule = qos.schedule();
         while burst.len() < most {
             let classes = &self.classes;
-            let Some(class) = self.turn.next(schedule, self.waiting, |class| classes[class].first_len())
-            else {
-                break;
-            };
-            let Some(Waiting { frame, since }) = self.classes[class].take() else { break };
-            let len = frame.len();
-            let last = self.classes[class].frames() == 0;
-            if last {
-                self.waiting &= !(1 << class);
-            }
+            let chosen = self.turn.next(schedule, self.waiting, |class| classes[class].first_len());
+            let Some(class) = chosen else { break };
             self.touched |= 1 << class;
-            let paid = self.turn.leaves(schedule, class, len, last);
-            takings.push(Taken { class: class as u8, len: len as u32, since, paid });
-            burst.push(frame);
+            // The rest of a run costs no choice.
+            loop {
+                let queue = &mut self.classes[class];
+                let Some(Waiting { frame, since }) = queue.take() else { break };
+                let (len, next) = (frame.len(), queue.first_len());
+                let last = queue.frames() == 0;
+                let paid = self.turn.leaves(schedule, class, len, last);
+                takings.push(Taken { class: class as u8, len: len as u32, since, paid });
+                burst.push(frame);
+                if last {
+                    self.waiting &= !(1 << class);
+                    break;
+                }
+                if burst.len() == most || !self.turn.goes_on(schedule, class, self.waiting, next) {
+                    break;
+                }
+            }
         }
         self.under_way = !takings.is_empty();
         takings
@@ -326,24 +340,23 @@ impl<F: Frame> Queues<F> {
     ) -> u64 {
         self.under_way = false;
         self.refused = stay.len() == takings.len();
-        let mut staying = [0; CLASSES];
+        if stay.is_empty() {
+            count_sent(takings.iter(), port, now);
+            return 0;
+        }
+        let mut staying = [0_usize; CLASSES];
         for frame in &stay {
             staying[frame.mark().class().index()] += 1;
         }
         // Of each class, the device took the first ones.
-        let mut back = ArrayVec::<Taken, BURST>::new();
+        let (mut back, mut left) = (Takings::new(), Takings::new());
         for taken in takings.iter().rev() {
-            let left = &mut staying[usize::from(taken.class)];
-            if *left > 0 {
-                *left -= 1;
-                back.push(*taken);
-            } else {
-                let counters = &port.counters[usize::from(taken.class)];
-                bump(&counters.sent_frames, 1);
-                bump(&counters.sent_octets, taken.len.into());
-                counters.sojourn.add(now.saturating_sub(taken.since));
-            }
+            let stays = &mut staying[usize::from(taken.class)];
+            let to = if *stays > 0 { &mut back } else { &mut left };
+            *stays = stays.saturating_sub(1);
+            to.push(*taken);
         }
+        count_sent(left.iter(), port, now);
         let mut dropped = 0;
         // Last first, so that they stand in front in their order.
         while let Some(frame) = stay.pop() {
@@ -396,6 +409,23 @@ impl<F: Frame> Queues<F> {
         if port.backlog.0.load(Relaxed) != backlogged {
             port.backlog.0.store(backlogged, Release);
         }
+    }
+}
+
+/// Counts frames that the device took: once for each run of a class that began to wait at one time.
+fn count_sent<'a, F>(takings: impl Iterator<Item = &'a Taken>, port: &PortQueues<F>, now: u64) {
+    let mut takings = takings.peekable();
+    while let Some(first) = takings.next() {
+        let (mut frames, mut octets) = (1, u64::from(first.len));
+        while let Some(next) = takings.next_if(|next| (next.class, next.since) == (first.class, first.since))
+        {
+            frames += 1;
+            octets += u64::from(next.len);
+        }
+        let counters = &port.counters[usize::from(first.class)];
+        bump(&counters.sent_frames, frames);
+        bump(&counters.sent_octets, octets);
+        counters.sojourn.add(now.saturating_sub(first.since), frames);
     }
 }
 

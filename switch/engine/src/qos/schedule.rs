@@ -162,6 +162,18 @@ impl Turn {
         self.port.allows_beside(rate, len(class), reserve).then_some(class)
     }
 
+    /// Whether the class that was chosen last would be chosen again, of those whose bits are set in `waiting`,
+    /// for a frame of `len` octets. May say no where it would be.
+    #[inline]
+    pub(crate) fn goes_on(&self, schedule: &Schedule, class: usize, waiting: u8, len: usize) -> bool {
+        if (schedule.guaranteed & waiting) | (schedule.capped & 1 << class) != 0 {
+            return false;
+        }
+        let its_turn = !self.in_turn || self.deficits[class] >= len as i64;
+        let reserve = schedule.reserves[class];
+        its_turn && schedule.port.as_ref().is_none_or(|rate| self.port.allows_beside(rate, len, reserve))
+    }
+
     fn choose(&mut self, schedule: &Schedule, eligible: u8, len: &impl Fn(usize) -> usize) -> Option<usize> {
         (self.in_turn, self.guaranteed) = (false, false);
         if eligible == 0 {
@@ -278,7 +290,7 @@ impl Turn {
 }
 
 /// The numbers of the bits that are set.
-fn bits(mut bits: u8) -> impl Iterator<Item = usize> {
+pub(super) fn bits(mut bits: u8) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let bit = (bits != 0).then_some(bits.trailing_zeros() as usize);
         bits &= bits.wrapping_sub(1);

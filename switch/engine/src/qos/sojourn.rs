@@ -3,6 +3,8 @@
 use std::array;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::stats::bump;
+
 /// Each power of two of cycles is cut into so many parts, so that a quantile is right to a seventh.
 const PARTS: u32 = 8;
 const PART_BITS: u32 = PARTS.ilog2();
@@ -49,10 +51,10 @@ fn upper(place: usize) -> u64 {
 }
 
 impl Histogram {
+    /// So many frames waited so long.
     #[inline]
-    pub(crate) fn add(&self, cycles: u64) {
-        let count = &self.places[place(cycles).min(PLACES - 1)];
-        count.store(count.load(Relaxed) + 1, Relaxed);
+    pub(crate) fn add(&self, cycles: u64, frames: u64) {
+        bump(&self.places[place(cycles).min(PLACES - 1)], frames);
         if cycles > self.longest.load(Relaxed) {
             self.longest.store(cycles, Relaxed);
         }
@@ -93,7 +95,7 @@ mod tests {
     #[test]
     fn quantiles_are_right_to_a_seventh() {
         let histogram = Histogram::default();
-        (1..=1000).for_each(|cycles| histogram.add(cycles * 1000));
+        (1..=1000).for_each(|cycles| histogram.add(cycles * 1000, 1));
         let Sojourn { median_cycles, p99_cycles, max_cycles } = histogram.quantiles();
         assert_eq!(max_cycles, 1_000_000);
         assert!((500_000..580_000).contains(&median_cycles), "{median_cycles}");
