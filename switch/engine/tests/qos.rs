@@ -101,9 +101,8 @@ impl Platform for Wires {
 
     fn receive(&mut self, _source: usize, burst: &mut ArrayVec<Marked, BURST>) -> PortId {
         let port = self.waiting.front().map_or(PortId::from_low_bits(0), |(port, _)| *port);
-        while let Some((_, frame)) = self.waiting.pop_front_if(|(from, _)| *from == port && !burst.is_full())
-        {
-            burst.push(frame);
+        while !burst.is_full() && self.waiting.front().is_some_and(|(from, _)| *from == port) {
+            burst.extend(self.waiting.pop_front().map(|(_, frame)| frame));
         }
         port
     }

@@ -124,7 +124,7 @@ impl<F: Frame> EgressQos<F> {
         };
         let says = |index: &usize| {
             let pcp = spec.class_to_priority.map_or(priority(*index).pcp, |priorities| priorities[index / 2]);
-            Priority { pcp, dei: index % 2 != 0 }.is_nonzero()
+            Priority { pcp, dei: !index.is_multiple_of(2) }.is_nonzero()
         };
         let of = |classes: usize, class: TrafficClass| {
             if classes == spec.classes {

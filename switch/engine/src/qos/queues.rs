@@ -52,7 +52,8 @@ pub(crate) struct Queues<F> {
 /// Memory for frames that wait, by class: made by the control plane, so that no worker allocates.
 #[derive(Debug)]
 pub struct Storage<F> {
-    classes: [(Memory<F>, usize); CLASSES],
+    /// With the frames that each is for.
+    classes: Box<[(Memory<F>, usize); CLASSES]>,
 }
 
 #[derive(Debug, Default)]
@@ -145,7 +146,7 @@ pub(crate) type Takings = ArrayVec<Taken, BURST>;
 impl<F: Frame> Storage<F> {
     /// Memory for so many frames of each class.
     pub fn new(frames: [usize; CLASSES]) -> Self {
-        Self { classes: frames.map(|room| (memory_for(room), room)) }
+        Self { classes: Box::new(frames.map(|room| (memory_for(room), room))) }
     }
 }
 
@@ -171,14 +172,12 @@ impl<F: Frame> PortQueues<F> {
 
     /// Gives queues room, and returns the memory that isn't needed any more. Queues that have as much room keep
     /// theirs. Neither allocates nor frees, nor loses what waits.
-    pub fn enlarge(&self, storage: Storage<F>) -> Storage<F> {
+    pub fn enlarge(&self, mut storage: Storage<F>) -> Storage<F> {
         let mut queues = self.queues.lock();
-        let mut classes = queues.classes.iter_mut();
-        let swapped = storage.classes.map(|(memory, room)| {
-            let class = classes.next().expect("as many as there are classes");
-            (class.move_to(memory, room), 0)
-        });
-        Storage { classes: swapped }
+        for (class, (memory, room)) in queues.classes.iter_mut().zip(storage.classes.iter_mut()) {
+            *memory = class.move_to(std::mem::take(memory), *room);
+        }
+        storage
     }
 
     /// Frames that wait.
