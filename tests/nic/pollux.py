@@ -17,6 +17,12 @@ VLANS = ['{ mode = "trunk", allowed = ["1-4094"], native = 1 }',
 ACCESS = 1  # the port whose frames carry no tag
 MTU = 9000
 PER_FLOW = 4
+# Every frame goes through class queues and a shaper, which never holds one back for long.
+PROFILE = """
+[qos.profiles.nic]
+traffic_classes = 2
+egress_rate = { rate = "10Gbit", burst = "1MiB" }
+"""
 
 
 # What depends on the program's wording.
@@ -55,7 +61,10 @@ class Pollux:
         text = "[switch]\ncores = [1]\nhugepages = true\n"
         for i, (address, vlan) in enumerate(zip(addresses, VLANS)):
             text += (f'\n[ports.up{i}]\ndevice = "{address}"\nrx_queues = {queues}\nrx_ring = {RING}\n'
-                     f"tx_ring = {RING}\nmtu = {MTU}\nvlan = {vlan}\n")
+                     f'tx_ring = {RING}\nmtu = {MTU}\nvlan = {vlan}\nqos = {{ profile = "nic" }}\n')
+            if i == 0:
+                text += "flow_control = { rx = true, tx = true }\n"
+        text += PROFILE
         self.files = {CONFIG: text}
 
     def start(self, guest):
@@ -89,6 +98,7 @@ class Run:
         check("it holds the NICs' IOMMU groups", vfio_in_use, self.bench)
         if not check("every port forwards to every other", self.all_up):
             return self.ending()
+        check("the NIC pauses its link as the file says", self.pauses)
         check("an unknown address floods its VLAN", self.unknown)
         check("a learned address has its port alone", self.learned)
         check("a moved station is followed", self.moved)
@@ -148,6 +158,12 @@ class Run:
             for egress in range(NICS):
                 if egress != ingress:
                     self.bench.try_until(ingress, form, egress)
+
+    def pauses(self):
+        said = self.guest.run("/program exec show port up0 flow_ctrl")
+        if not any("rx pause on, tx pause on" in line for line in said):
+            raise Failure(f"it says {said}")
+        return said[-1]
 
     def unknown(self):
         self.unicast(0, HOSTS[1], [1, 2])

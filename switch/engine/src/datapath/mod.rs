@@ -1,8 +1,8 @@
 //! The data path: what happens to a frame between the port it comes from and the port it leaves by.
 //!
 //! [`walk`] is the switch in one screen. Each stage is a file, works on a whole burst, and says which
-//! lanes it reads and writes and what it drops. Nothing here allocates, locks, logs, formats or makes
-//! a system call.
+//! lanes it reads and writes and what it drops. Nothing here allocates, logs, formats or makes a system
+//! call; the only locks are spin locks, once a burst, of ports that meter or have classes.
 
 mod batch;
 mod classify;
