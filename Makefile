@@ -22,9 +22,9 @@ test: ## Every test but the long ones: unit, property, model, loom, sanitizers, 
 	@scripts/setup.sh test vm
 	@scripts/test.sh
 
-vectors: ## What each port sends of each tag: the table, row by row, over real ports
+vectors: ## What each port sends of each tag, and each priority's class: the tables, row by row, over real ports
 	@scripts/setup.sh test
-	$(CARGO) nextest run -p pollux --test e2e --no-capture frames_of_every_mode
+	$(CARGO) nextest run -p pollux --test e2e --no-capture frames_of_every_mode every_priority_and_dscp
 
 loom: ## The FDB's publication protocol under every interleaving
 	RUSTFLAGS="--cfg loom" $(CARGO) test --release -p pollux-engine --lib --target-dir target/loom fdb::

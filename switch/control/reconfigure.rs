@@ -62,6 +62,7 @@ type Fresh = (LivePort, Dealt);
 /// Pauses that were set: the port's name, what it had, what it has.
 type SetPauses = Vec<(String, Pauses, Pauses)>;
 
+/// The priorities of each port, by its number.
 type PortsQos = Vec<(PortId, Option<PortQos>)>;
 
 /// Ports' priorities, not yet in place.

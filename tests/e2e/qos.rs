@@ -152,8 +152,7 @@ fn every_priority_and_dscp_has_the_standards_class() {
     let mut failed = 0;
     let mut table = String::new();
     let all = (1..=8).flat_map(|classes| ["pcp", "port", "dscp"].map(|trust| (classes, trust)));
-    // One switch for every third: the tables themselves are held against the standard elsewhere too.
-    for (classes, trust) in all.filter(|(classes, trust)| *classes == 8 || classes % 3 == trust.len() % 3) {
+    for (classes, trust) in all {
         let vectors = vectors(trust, classes);
         let frames: Vec<_> = vectors.iter().map(|vector| vector.octets.clone()).collect();
         let (sent, _) = through(&frames, trust, &profile(classes));

@@ -49,7 +49,6 @@ pub struct Shaper {
     pub unit: RateUnit,
 }
 
-/// What of a frame counts, as the file has it.
 impl Policer {
     /// Octets of the longest frame that can pass; `None` if it counts frames, which pass whatever their
     /// length.
@@ -67,6 +66,7 @@ impl Policer {
     }
 }
 
+/// What of a frame counts, as the file has it.
 const COUNTS: [(&str, RateUnit); 2] = [("frame", RateUnit::Octets), ("wire", RateUnit::WireOctets)];
 
 /// The ways in which a policer can be written.

@@ -84,20 +84,11 @@ impl Meter for PlainMeter {
         let before = if self.colour_aware { colour } else { Colour::Green };
         let need = u128::from(count) * u128::from(self.hz);
         let Self { committed, other, .. } = self;
+        if let MeterAlgorithm::SrTcm { .. } = self.algorithm {
+            // What the committed bucket has no room for goes to the excess one (RFC 2697 section 3).
+            other.add(spilt);
+        }
         match self.algorithm {
-            MeterAlgorithm::SrTcm { .. } => {
-                // What the committed bucket has no room for goes to the excess one (RFC 2697 section 3).
-                other.add(spilt);
-                if before == Colour::Green && committed.has(need) {
-                    committed.parts -= need;
-                    Colour::Green
-                } else if before != Colour::Red && other.has(need) {
-                    other.parts -= need;
-                    Colour::Yellow
-                } else {
-                    Colour::Red
-                }
-            }
             MeterAlgorithm::TrTcm { .. } => {
                 if before == Colour::Red || !other.has(need) {
                     Colour::Red
@@ -110,7 +101,7 @@ impl Meter for PlainMeter {
                     Colour::Green
                 }
             }
-            MeterAlgorithm::TrTcm4115 { .. } => {
+            MeterAlgorithm::SrTcm { .. } | MeterAlgorithm::TrTcm4115 { .. } => {
                 if before == Colour::Green && committed.has(need) {
                     committed.parts -= need;
                     Colour::Green

@@ -400,20 +400,24 @@ mod tests {
         assert_eq!(turn.next(&schedule, 1, |_| 1500), None);
     }
 
+    /// Classes 0 and 1 have waited all the time for a device of a Gbit/s, with frames of 1000 octets.
+    fn after_a_while(schedule: &Schedule) -> Turn {
+        let mut turn = Turn::default();
+        for frame in 0..100_000 {
+            turn.refill(schedule, HZ + frame * 8000);
+            let class = turn.next(schedule, 0b11, |_| 1000).unwrap();
+            turn.leaves(schedule, class, 1000, false);
+        }
+        turn
+    }
+
     #[test]
     fn a_guarantee_above_its_share_runs_up_no_debt() {
         let mut guarantees = NONE;
         guarantees[0] = rate(62_500_000, 10_000);
         let dwrr = [(class(1), 9), (class(0), 1)];
         let schedule = Schedule::new(&[], &dwrr, None, guarantees, NONE, HZ);
-        let mut turn = Turn::default();
-        let mut now = HZ;
-        for _ in 0..100_000 {
-            turn.refill(&schedule, now);
-            let class = turn.next(&schedule, 0b11, |_| 1000).unwrap();
-            turn.leaves(&schedule, class, 1000, false);
-            now += 8000;
-        }
+        let turn = after_a_while(&schedule);
         assert!(turn.deficits.iter().all(|deficit| deficit.abs() < 20_000), "{:?}", turn.deficits);
     }
 
@@ -423,14 +427,7 @@ mod tests {
         caps[1] = rate(1_000_000, 10_000);
         let dwrr = [(class(1), 100), (class(0), 1)];
         let schedule = Schedule::new(&[], &dwrr, None, NONE, caps, HZ);
-        let mut turn = Turn::default();
-        let mut now = HZ;
-        for _ in 0..100_000 {
-            turn.refill(&schedule, now);
-            let class = turn.next(&schedule, 0b11, |_| 1000).unwrap();
-            turn.leaves(&schedule, class, 1000, false);
-            now += 8000;
-        }
+        let turn = after_a_while(&schedule);
         assert!(turn.deficits[1] <= 2 * 100 * QUANTUM as i64, "{:?}", turn.deficits);
     }
 
@@ -441,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn an_urgent_frame_needn_t_wait_for_its_own_octets() {
+    fn an_urgent_frame_leaves_at_once() {
         let schedule =
             Schedule::new(&[class(7)], &[(class(0), 1)], rate(125_000_000, 16_384), NONE, NONE, HZ);
         let mut turn = Turn::default();
