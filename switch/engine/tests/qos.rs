@@ -825,10 +825,19 @@ proptest! {
     }
 }
 
+/// What two workers at once share beside a rig.
+#[derive(Default)]
+struct Both {
+    /// Numbers what is sent.
+    sequence: Arc<AtomicU64>,
+    /// Workers that have brought all their frames.
+    finished: AtomicU64,
+}
+
 /// What one worker does while the other does the same: frames of four flows come, ports have room now and then.
-fn work(rig: &Rig, worker: u8, frames: u32, sequence: Arc<AtomicU64>) -> (WorkerStats, Wires) {
+fn work(rig: &Rig, worker: u8, frames: u32, shared: &Both) -> (WorkerStats, Wires) {
     let (stats, mut outbox) = (WorkerStats::new(), Outbox::new());
-    let mut wires = Wires { sequence, ..Wires::default() };
+    let mut wires = Wires { sequence: shared.sequence.clone(), ..Wires::default() };
     let mut round = |wires: &mut Wires, now| {
         let context = Context {
             snapshot: &rig.snapshot,
@@ -852,8 +861,15 @@ fn work(rig: &Rig, worker: u8, frames: u32, sequence: Arc<AtomicU64>) -> (Worker
         }
     }
     wires.room.clear();
-    for later in 0..2_000 {
-        round(&mut wires, START + HZ + later * HZ / 1000);
+    while !wires.waiting.is_empty() {
+        round(&mut wires, START + HZ);
+    }
+    shared.finished.fetch_add(1, Ordering::SeqCst);
+    // Who serves goes on until the other has brought its last frame, and all have left.
+    let mut now = START + HZ;
+    while worker == 0 && (shared.finished.load(Ordering::SeqCst) < 2 || rig.queues[0].waiting() > 0) {
+        now += HZ / 1000;
+        round(&mut wires, now);
         std::thread::yield_now();
     }
     (stats, wires)
@@ -867,14 +883,10 @@ fn workers_at_once_lose_nothing_and_keep_every_flow_in_order() {
         let service = Service { server: WorkerId(0), straight, ends: false };
         let rig =
             Rig::new(&[trunk(), trunk()], 2).with_egress(1, &EgressSpec { service, shaper, ..egress(8) });
-        let sequence = Arc::<AtomicU64>::default();
         // What each thread uses of the rig is shared; its own workers stay unused.
-        let rig = &rig;
+        let (rig, both) = (&rig, &Both::default());
         let done: Vec<_> = std::thread::scope(|scope| {
-            let threads = [0, 1].map(|worker| {
-                let sequence = sequence.clone();
-                scope.spawn(move || work(rig, worker, FRAMES, sequence))
-            });
+            let threads = [0, 1].map(|worker| scope.spawn(move || work(rig, worker, FRAMES, both)));
             threads.map(|thread| thread.join().unwrap()).into_iter().collect()
         });
         let accounting = Accounting::of(done.iter().map(|(stats, _)| stats), rig.queues[0].waiting());
