@@ -217,7 +217,8 @@ impl<F: Frame> EgressQos<F> {
     /// Whether `worker` may send at once what doesn't have to wait behind anything.
     #[inline(always)]
     pub(crate) fn goes_straight(&self, worker: WorkerId) -> bool {
-        (self.service.straight || self.serves(worker)) && !self.schedule.shapes()
+        let Service { straight, ends, .. } = self.service;
+        (straight || ends || self.serves(worker)) && !self.schedule.shapes()
     }
 
     /// Whether `worker` sends what waits.

@@ -98,6 +98,18 @@ fn a_port_without_profile_empties_its_queues_and_keeps_none() {
 }
 
 #[test]
+fn a_port_that_lost_its_profile_takes_frames_of_every_worker() {
+    let service = Service { server: WorkerId(0), straight: false, ends: true };
+    let mut rig = Rig::new(&[trunk(), trunk()], 2).with_egress(1, &EgressSpec { service, ..egress(8) });
+    for worker in 0..2 {
+        rig.give(worker, 0, frame(Some(0x0007), &[0; 100]));
+    }
+    rig.settle();
+    assert_eq!((rig.sent().len(), rig.drops(1, Reason::TxFull)), (2, 0));
+    assert!(rig.accounting().balances());
+}
+
+#[test]
 fn a_full_queue_drops_its_own_class_only() {
     let mut spec = egress(8);
     spec.class[1].queue_octets = 1000;
