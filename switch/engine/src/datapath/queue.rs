@@ -96,7 +96,7 @@ fn go_straight<P: Platform>(
     context.stats.count_tx(port, offered.0 - stay.0, offered.1 - stay.1);
     if unfit > 0 {
         context.stats.count_drops(port, Reason::TxFull, unfit as u64);
-        frames.drain(..unfit);
+        qos.queues().lock().drop_unfit(frames.drain(..unfit), qos.queues());
     }
 }
 

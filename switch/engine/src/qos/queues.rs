@@ -376,6 +376,15 @@ impl<F: Frame> Queues<F> {
         dropped
     }
 
+    /// Drops frames that didn't have to wait, and that the device never takes.
+    #[cold]
+    pub(crate) fn drop_unfit(&self, frames: impl Iterator<Item = F>, port: &PortQueues<F>) {
+        for frame in frames {
+            let counters = &port.counters[frame.mark().class().index()];
+            counters.count_drop(&counters.unfit, frame.len() as u64);
+        }
+    }
+
     /// Whether the device took nothing the last time.
     pub(crate) fn was_refused(&self) -> bool {
         self.refused
