@@ -3,8 +3,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pollux_engine::PortTotals;
+use serde_json::{Value, json};
 
-use crate::control::{ChangeError, Host, Plan, Running, Stopped, Switch, preflight, report};
+use crate::control::{
+    ChangeError, ConfigChange, Host, LinkChange, Plan, Running, Stopped, Switch, preflight, report,
+};
 use crate::rpc::{DEFAULT_SOCKET, Server, methods};
 
 use super::signals::{Hangups, stop_on_signals};
@@ -124,12 +127,18 @@ impl Session {
             let now = Instant::now();
             let until = if more_calls { now } else { now + PATIENCE };
             for change in running.switch.watch(next_stats.map_or(until, |next| next.min(until))) {
-                tracing::info!("port {}: link {}", change.port, change.link);
+                let LinkChange { port, link } = change;
+                tracing::info!("port {port}: link {link}");
+                self.publish("link", json!({ "port": port, "up": link.up, "mbps": link.mbps }));
             }
             more_calls = self.answer_calls(running) == CALLS_AT_ONCE;
             if self.hangups.take() {
                 reload(running);
             }
+            if let Some(Err(error)) = running.expire() {
+                tracing::error!("what nobody confirmed can't be taken back: {error}");
+            }
+            self.tell_of_changes(running);
             if let (Some(next), Some(interval)) = (next_stats, self.stats_interval)
                 && Instant::now() >= next
             {
@@ -139,12 +148,25 @@ impl Session {
         }
     }
 
+    fn tell_of_changes(&self, running: &mut Running) {
+        for ConfigChange { by, summary } in running.news() {
+            tracing::info!("configuration, {by}: {summary}");
+            self.publish("config", json!({ "by": by, "summary": summary }));
+        }
+    }
+
+    fn publish(&self, kind: &'static str, fields: Value) {
+        if let Some(server) = &self.server {
+            server.publish(kind, fields);
+        }
+    }
+
     /// Answers some of the calls that wait. Returns how many there were.
     fn answer_calls(&self, running: &mut Running) -> usize {
         let waiting = std::iter::from_fn(|| self.server.as_ref()?.next()).take(CALLS_AT_ONCE);
         let answered = waiting.map(|mut request| {
-            let params = request.params.take();
-            let answer = methods::answer(running, &request.method, params);
+            let arguments = std::mem::take(&mut request.arguments);
+            let answer = methods::answer(running, &request.method, arguments);
             request.answer(answer);
         });
         answered.count()
@@ -155,7 +177,7 @@ impl Session {
 fn reload(running: &mut Running) {
     let file = running.file().display().to_string();
     match running.reload() {
-        Ok(changes) => tracing::info!("{file}: {changes}"),
+        Ok(_) => {}
         Err(ChangeError::Faults(faults)) => {
             tracing::error!("{file} is refused whole, and the switch runs as before");
             file::show(faults);

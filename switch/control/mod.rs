@@ -1,6 +1,7 @@
 //! The control plane: starts the switch from a file, watches over it, and stops it.
 
 mod describe;
+mod edit;
 mod flow_control;
 pub mod guest;
 mod host;
@@ -24,7 +25,7 @@ mod watch;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dpdk::{Eal, EalOptions, Pci};
 use pollux_config::{Config, PortKind};
@@ -32,12 +33,13 @@ use pollux_engine::fdb::{Fdb, FdbEntry, FdbKey, FdbOptions};
 use pollux_engine::{Accounting, PortSpec, PortTotals, Snapshot};
 use pollux_net::{PortId, WorkerId};
 
+pub use edit::Edit;
 pub use host::{Host, HugePages};
 pub use plan::{MemoryPlan, Plan, PortPlan};
 pub use preflight::preflight;
 pub use qos::{ClassState, Colours, PolicerState, PortQosState, RateState, RuleState};
 pub use reconfigure::ReconfigureError;
-pub use running::{ChangeError, Running};
+pub use running::{ChangeError, ConfigChange, Running};
 pub(crate) use shared::Shared;
 pub(crate) use sockets::remove_stale as remove_stale_socket;
 pub use vm::{Connection, Network, QueuePair, VmState};
@@ -230,6 +232,11 @@ impl Switch {
         self.eal.version().to_string()
     }
 
+    /// For how long the switch has run.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// How many workers poll.
     pub fn workers(&self) -> usize {
         self.sockets.len()
@@ -266,6 +273,13 @@ impl Switch {
         let mut addresses: Vec<_> = entries.filter_map(known).collect();
         addresses.sort_unstable_by_key(|known| (known.entry.key.vid(), known.entry.key.mac()));
         addresses
+    }
+
+    /// The name of the port of this name or number.
+    pub fn port_name(&self, port: &str) -> Option<&str> {
+        let number = port.parse().ok().and_then(PortId::new);
+        let is = |live: &&LivePort| live.name == port || number == Some(live.id);
+        self.ports.iter().find(is).map(|live| live.name.as_str())
     }
 
     /// How a port's device pauses its link; the outer `None`: there is no such port.

@@ -85,14 +85,24 @@ impl Switch {
         &self.config
     }
 
+    /// What [`reconfigure`](Self::reconfigure) would change. Touches nothing.
+    ///
+    /// # Errors
+    ///
+    /// What needs a restart, or the host or the switch lacks.
+    pub fn would_change(&self, new: &Config) -> Result<Changes, Faults> {
+        let changes = Changes::between(&self.config, new)?;
+        self.check(&changes, new)?;
+        Ok(changes)
+    }
+
     /// Makes the switch what `new` says, and tells what that changed.
     ///
     /// # Errors
     ///
     /// What is wrong with it; the switch then runs as before, but for what the error says.
     pub fn reconfigure(&mut self, new: Config) -> Result<Changes, ReconfigureError> {
-        let changes = Changes::between(&self.config, &new)?;
-        self.check(&changes, &new)?;
+        let changes = self.would_change(&new)?;
         let leaving = [&changes.replaced[..], &changes.detached].concat();
         let (late, early) = self.in_order(&changes, &new);
         let mut fresh = Vec::new();

@@ -1,19 +1,38 @@
 //! A switch with the text that it was made from: what people and programs change while it runs.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use pollux_config::{Changes, Config, Faults};
-use toml_edit::{DocumentMut, InlineTable, Item, Table};
+use pollux_net::{Mac, Vid};
+use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike};
 
+use super::edit::{self, Edit};
 use super::{ReconfigureError, Switch};
 
-/// A switch, its file, and the configuration that it runs as text, which isn't the file's any more once a
-/// port was attached or detached.
+/// A switch, its file, and the configuration that it runs as text, which isn't the file's any more once
+/// something was changed otherwise.
 pub struct Running {
     /// The switch.
     pub switch: Switch,
     file: PathBuf,
     text: String,
+    /// What ran before the last change.
+    before: Option<String>,
+    /// When what runs is taken back, unless somebody confirms it.
+    deadline: Option<Instant>,
+    /// What hasn't been told yet.
+    news: Vec<ConfigChange>,
+}
+
+/// What became of the configuration, for the log and for subscribers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigChange {
+    /// What it took: `reload`, `edit`, `apply`, `confirm`, `rollback`, `save`.
+    pub by: &'static str,
+    /// What changed, in a line.
+    pub summary: String,
 }
 
 /// A change was refused. The switch runs as before, but for what [`ReconfigureError`] says.
@@ -22,15 +41,32 @@ pub enum ChangeError {
     /// The file can't be read.
     #[error("{file}: can't be read: {1}; make it readable for the switch", file = .0.display())]
     Unreadable(PathBuf, std::io::Error),
+    /// The file can't be written.
+    #[error("{file}: can't be written: {1}; what runs is in `show config running`", file = .0.display())]
+    Unwritable(PathBuf, std::io::Error),
     /// The text has faults.
     #[error("{}", .0.lines())]
     Faults(Faults),
     /// There is no such port.
-    #[error("there is no port {0}: `show vhost` and `show port stats all` list them")]
+    #[error("there is no port {0}: `show port summary all` lists them")]
     NoPort(String),
     /// There is one already.
     #[error("there is a port {0} already: detach it first, or choose another name")]
     PortThere(String),
+    /// The configuration hasn't it.
+    #[error("the configuration has no `{0}` that could be changed: `show config running` shows it")]
+    NoKey(String),
+    /// A change waits to be confirmed.
+    #[error(
+        "a change waits to be confirmed for {n} more seconds: `config confirm` or `config rollback` first", n = .0.as_secs()
+    )]
+    Pending(Duration),
+    /// No change waits to be confirmed.
+    #[error("no change waits to be confirmed; `config rollback` takes the last one back")]
+    NothingPending,
+    /// Nothing was changed.
+    #[error("nothing was changed since the switch started, or it was taken back already")]
+    NothingBefore,
     /// It couldn't be done.
     #[error(transparent)]
     Failed(ReconfigureError),
@@ -42,10 +78,13 @@ impl From<Faults> for ChangeError {
     }
 }
 
+/// What a text that is changed while the switch runs is called where it has faults.
+const RUNNING: &str = "running configuration";
+
 impl Running {
     /// `switch`, which was started from `text`, read from `file`.
     pub fn new(switch: Switch, file: impl Into<PathBuf>, text: String) -> Self {
-        Self { switch, file: file.into(), text }
+        Self { switch, file: file.into(), text, before: None, deadline: None, news: Vec::new() }
     }
 
     /// The file that [`reload`](Self::reload) reads.
@@ -58,19 +97,139 @@ impl Running {
         &self.text
     }
 
+    /// What became of the configuration since this was last asked.
+    pub fn news(&mut self) -> Vec<ConfigChange> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// The name of a port that is named, or numbered as [`Switch::ports`] has it.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn resolve(&self, port: &str) -> Result<String, ChangeError> {
+        let found = self.switch.port_name(port);
+        found.map(str::to_owned).ok_or_else(|| ChangeError::NoPort(port.to_owned()))
+    }
+
+    /// What the file says.
+    ///
+    /// # Errors
+    ///
+    /// It can't be read.
+    pub fn saved(&self) -> Result<Vec<u8>, ChangeError> {
+        std::fs::read(&self.file).map_err(|error| ChangeError::Unreadable(self.file.clone(), error))
+    }
+
     /// Reads the file again, and makes the switch what it says now.
     ///
     /// # Errors
     ///
     /// What is wrong with the file or the host; see [`Switch::reconfigure`].
     pub fn reload(&mut self) -> Result<Changes, ChangeError> {
-        let unreadable = |error| ChangeError::Unreadable(self.file.clone(), error);
-        let octets = std::fs::read(&self.file).map_err(unreadable)?;
+        self.refuse_while_pending()?;
+        let octets = self.saved()?;
         let config = pollux_config::parse_bytes(&self.file.display().to_string(), &octets)?;
         for notice in config.notices() {
             tracing::warn!("{}", notice.line());
         }
-        self.become_what_is_in(String::from_utf8_lossy(&octets).into_owned(), config)
+        self.become_what_is_in(String::from_utf8_lossy(&octets).into_owned(), config, "reload")
+    }
+
+    /// What [`apply`](Self::apply) would do. Touches nothing.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text or the host.
+    pub fn check(&self, name: &str, text: &str) -> Result<Changes, ChangeError> {
+        let config = pollux_config::parse(name, text)?;
+        Ok(self.switch.would_change(&config)?)
+    }
+
+    /// Makes the switch what `text` says, which faults call `name`. With a `confirm` time it is taken back
+    /// after that long, unless [`confirm`](Self::confirm)ed.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text or the host; another change waits to be confirmed.
+    pub fn apply(
+        &mut self,
+        name: &str,
+        text: String,
+        confirm: Option<Duration>,
+    ) -> Result<Changes, ChangeError> {
+        self.refuse_while_pending()?;
+        let config = pollux_config::parse(name, &text)?;
+        let changes = self.become_what_is_in(text, config, "apply")?;
+        self.deadline = confirm.map(|confirm| Instant::now() + confirm);
+        Ok(changes)
+    }
+
+    /// How long there is to confirm what runs; `None`: it needn't be.
+    pub fn pending(&self) -> Option<Duration> {
+        Some(self.deadline?.saturating_duration_since(Instant::now()))
+    }
+
+    /// Keeps what was applied.
+    ///
+    /// # Errors
+    ///
+    /// Nothing waits for it.
+    pub fn confirm(&mut self) -> Result<(), ChangeError> {
+        self.deadline.take().ok_or(ChangeError::NothingPending)?;
+        self.tell("confirm", "what runs is kept".to_owned());
+        Ok(())
+    }
+
+    /// Goes back to what ran before the last change.
+    ///
+    /// # Errors
+    ///
+    /// There was none; see [`Switch::reconfigure`].
+    pub fn rollback(&mut self) -> Result<Changes, ChangeError> {
+        let text = self.before.take().ok_or(ChangeError::NothingBefore)?;
+        let undone = pollux_config::parse(RUNNING, &text)
+            .map_err(ChangeError::from)
+            .and_then(|config| self.become_what_is_in(text.clone(), config, "rollback"));
+        match &undone {
+            // Taking back is no change that could be taken back.
+            Ok(_) => (self.before, self.deadline) = (None, None),
+            Err(_) => self.before = Some(text),
+        }
+        undone
+    }
+
+    /// Takes back what nobody confirmed in time. `None`: nothing is due.
+    pub fn expire(&mut self) -> Option<Result<Changes, ChangeError>> {
+        let due = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        due.then(|| {
+            self.deadline = None;
+            self.rollback()
+        })
+    }
+
+    /// Makes all of these changes, or none, and with `dry_run` only tells what they would do. Ports can be
+    /// named by their numbers.
+    ///
+    /// # Errors
+    ///
+    /// They lead nowhere; what is wrong with the outcome; see [`Switch::reconfigure`].
+    pub fn edit(&mut self, edits: Vec<Edit>, dry_run: bool) -> Result<Changes, ChangeError> {
+        let mut document = self.document();
+        for mut edit in edits {
+            let in_port = edit.path().len() > 2 || matches!(edit, Edit::Remove(_));
+            if let ["ports", port, ..] = edit.path().iter().map(String::as_str).collect::<Vec<_>>()[..]
+                && (in_port || port.starts_with(|c: char| c.is_ascii_digit()))
+            {
+                edit.path_mut()[1] = self.resolve(port)?;
+            }
+            edit.apply(&mut document)?;
+        }
+        let text = document.to_string();
+        if dry_run {
+            return self.check(RUNNING, &text);
+        }
+        self.change(document)
     }
 
     /// Adds a port. `keys` are those below `[ports.NAME]` in the file.
@@ -99,17 +258,7 @@ impl Running {
         if ports.and_then(|ports| ports.remove(name)).is_none() {
             return Err(ChangeError::NoPort(name.to_owned()));
         }
-        let statics = document.get_mut("fdb").and_then(|fdb| fdb.get_mut("static"));
-        match statics {
-            Some(Item::ArrayOfTables(entries)) => {
-                entries.retain(|entry| entry.get("port").and_then(Item::as_str) != Some(name));
-            }
-            Some(Item::Value(toml_edit::Value::Array(entries))) => entries.retain(|entry| {
-                let port = entry.as_inline_table().and_then(|entry| entry.get("port"));
-                port.and_then(toml_edit::Value::as_str) != Some(name)
-            }),
-            _ => {}
-        }
+        edit::retain_statics(&mut document, |entry| entry.get("port").and_then(Item::as_str) != Some(name));
         self.change(document)
     }
 
@@ -119,22 +268,57 @@ impl Running {
     ///
     /// There is no such port; what is wrong with the keys; see [`Switch::reconfigure`].
     pub fn tune(&mut self, name: &str, table: &str, keys: InlineTable) -> Result<Changes, ChangeError> {
+        let path = |key: String| vec!["ports".to_owned(), name.to_owned(), table.to_owned(), key];
+        let edits = keys.into_iter().map(|(key, value)| Edit::Set(path(key.to_string()), value));
+        self.edit(edits.collect(), false)
+    }
+
+    /// Adds a static entry, in place of the one that the station has in this VLAN.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; see [`Switch::reconfigure`].
+    pub fn add_static(&mut self, vid: Vid, mac: Mac, port: &str) -> Result<Changes, ChangeError> {
         let mut document = self.document();
-        let port = document.get_mut("ports").and_then(|ports| ports.get_mut(name));
-        let Some(port) = port.and_then(Item::as_table_like_mut) else {
-            return Err(ChangeError::NoPort(name.to_owned()));
-        };
-        let entry = port.entry(table).or_insert_with(|| Item::Value(InlineTable::new().into()));
-        match entry.as_table_like_mut() {
-            Some(present) => {
-                for (key, value) in keys {
-                    present.insert(&key, Item::Value(value));
-                }
-            }
-            // What isn't a table the text wouldn't have been read with.
-            None => *entry = Item::Value(keys.into()),
-        }
+        edit::retain_statics(&mut document, |entry| !is_station(entry, vid, mac));
+        let mut entry = InlineTable::new();
+        entry.insert("mac", mac.to_string().into());
+        entry.insert("vid", i64::from(vid.value()).into());
+        entry.insert("port", port.into());
+        edit::add_static(&mut document, entry);
         self.change(document)
+    }
+
+    /// Takes a static entry away; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// See [`Switch::reconfigure`].
+    pub fn remove_static(&mut self, vid: Vid, mac: Mac) -> Result<Option<Changes>, ChangeError> {
+        let mut document = self.document();
+        match edit::retain_statics(&mut document, |entry| !is_station(entry, vid, mac)) {
+            0 => Ok(None),
+            _ => self.change(document).map(Some),
+        }
+    }
+
+    /// Writes what runs into the file, whole or not at all. The file keeps its mode and its owner.
+    ///
+    /// # Errors
+    ///
+    /// It can't be written; what runs waits to be confirmed.
+    pub fn save(&mut self) -> Result<(), ChangeError> {
+        self.refuse_while_pending()?;
+        // Behind a link, the file that it leads to.
+        let file = std::fs::canonicalize(&self.file).unwrap_or_else(|_| self.file.clone());
+        let written = replace(&file, self.text.as_bytes());
+        written.map_err(|error| ChangeError::Unwritable(file, error))?;
+        self.tell("save", format!("saved to {}", self.file.display()));
+        Ok(())
+    }
+
+    fn refuse_while_pending(&self) -> Result<(), ChangeError> {
+        self.pending().map_or(Ok(()), |left| Err(ChangeError::Pending(left)))
     }
 
     fn document(&self) -> DocumentMut {
@@ -142,24 +326,65 @@ impl Running {
     }
 
     fn change(&mut self, document: DocumentMut) -> Result<Changes, ChangeError> {
+        self.refuse_while_pending()?;
         let text = document.to_string();
-        let config = pollux_config::parse("running configuration", &text)?;
-        self.become_what_is_in(text, config)
+        let config = pollux_config::parse(RUNNING, &text)?;
+        self.become_what_is_in(text, config, "edit")
     }
 
-    fn become_what_is_in(&mut self, text: String, config: Config) -> Result<Changes, ChangeError> {
+    fn become_what_is_in(
+        &mut self,
+        text: String,
+        config: Config,
+        by: &'static str,
+    ) -> Result<Changes, ChangeError> {
         match self.switch.reconfigure(config) {
             Ok(changes) => {
-                self.text = text;
+                self.tell(by, changes.to_string());
+                self.note(text);
                 Ok(changes)
             }
             Err(ReconfigureError::Faults(faults)) => Err(ChangeError::Faults(faults)),
             Err(error) => {
                 if matches!(error, ReconfigureError::Stuck(_)) {
-                    self.text = text;
+                    self.note(text);
                 }
                 Err(ChangeError::Failed(error))
             }
         }
     }
+
+    fn tell(&mut self, by: &'static str, summary: String) {
+        self.news.push(ConfigChange { by, summary });
+    }
+
+    fn note(&mut self, text: String) {
+        if text != self.text {
+            self.before = Some(std::mem::replace(&mut self.text, text));
+        }
+    }
+}
+
+fn is_station(entry: &dyn TableLike, vid: Vid, mac: Mac) -> bool {
+    let same_mac = entry.get("mac").and_then(Item::as_str).and_then(|text| text.parse().ok()) == Some(mac);
+    same_mac && entry.get("vid").and_then(Item::as_integer) == Some(i64::from(vid.value()))
+}
+
+/// Puts a new file in the place of one, so that nobody ever sees a half of it.
+fn replace(file: &Path, octets: &[u8]) -> std::io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(octets)?;
+    match std::fs::metadata(file) {
+        Ok(old) => {
+            use std::os::unix::fs::{MetadataExt, fchown};
+            fchown(new.as_file(), Some(old.uid()), Some(old.gid()))?;
+            new.as_file().set_permissions(old.permissions())?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    new.as_file().sync_all()?;
+    new.persist(file)?;
+    std::fs::File::open(folder)?.sync_all()
 }

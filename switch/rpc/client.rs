@@ -1,9 +1,14 @@
 //! A program's end of the socket.
 
-use std::io::{BufRead, BufReader, Write};
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde_json::Value;
 
 use super::protocol::{Answer, Call, Failure};
@@ -13,6 +18,10 @@ pub struct Client {
     socket: PathBuf,
     reader: BufReader<UnixStream>,
     calls: u64,
+    /// What came while an answer was waited for.
+    events: VecDeque<Value>,
+    /// A message that hasn't come whole yet.
+    partial: Vec<u8>,
 }
 
 /// A call brought no result.
@@ -38,7 +47,13 @@ impl Client {
     pub fn connect(socket: &Path) -> Result<Self, CallError> {
         let stream = UnixStream::connect(socket);
         let stream = stream.map_err(|error| CallError::Unreachable(socket.to_owned(), error))?;
-        Ok(Self { socket: socket.to_owned(), reader: BufReader::new(stream), calls: 0 })
+        Ok(Self {
+            socket: socket.to_owned(),
+            reader: BufReader::new(stream),
+            calls: 0,
+            events: VecDeque::new(),
+            partial: Vec::new(),
+        })
     }
 
     /// Calls a method, and waits for what it answers.
@@ -47,24 +62,104 @@ impl Client {
     ///
     /// The switch refuses, or is gone.
     pub fn call(&mut self, method: &str, params: Value) -> Result<Value, CallError> {
-        let broken = |error| CallError::Broken(self.socket.clone(), error);
+        self.call_with(method, params, None)
+    }
+
+    /// As [`call`](Self::call), with an open file that the switch is to have.
+    ///
+    /// # Errors
+    ///
+    /// The switch refuses, or is gone.
+    pub fn call_with_file(
+        &mut self,
+        method: &str,
+        params: Value,
+        file: BorrowedFd<'_>,
+    ) -> Result<Value, CallError> {
+        self.call_with(method, params, Some(file))
+    }
+
+    fn call_with(
+        &mut self,
+        method: &str,
+        params: Value,
+        file: Option<BorrowedFd<'_>>,
+    ) -> Result<Value, CallError> {
         self.calls += 1;
-        let mut line =
-            serde_json::to_vec(&Call::new(self.calls, method, params)).map_err(|e| broken(e.into()))?;
+        let line = serde_json::to_vec(&Call::new(self.calls, method, params));
+        let mut line = line.map_err(|error| self.broken(error.into()))?;
         line.push(b'\n');
         // A switch that turned us away has said why, and hung up.
-        let sent = self.reader.get_mut().write_all(&line);
-        let mut answer = String::new();
-        match self.reader.read_line(&mut answer) {
-            Ok(0) | Err(_) if sent.is_err() => sent.map_err(broken)?,
-            Ok(0) => return Err(broken(std::io::ErrorKind::UnexpectedEof.into())),
-            Ok(_) => {}
-            Err(error) => return Err(broken(error)),
-        }
-        let answer: Answer = serde_json::from_str(&answer).map_err(|error| broken(error.into()))?;
+        let sent = self.send(&line, file);
+        let answer = match (self.read_answer(), sent) {
+            (Ok(answer), _) => answer,
+            (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(self.broken(error)),
+        };
         match answer.error {
             Some(failure) => Err(CallError::Refused(failure)),
             None => Ok(answer.result.unwrap_or_default()),
         }
+    }
+
+    /// Has the switch tell of events: of these kinds, or of all if there are none.
+    ///
+    /// # Errors
+    ///
+    /// The switch refuses, or is gone.
+    pub fn subscribe(&mut self, kinds: &[&str]) -> Result<(), CallError> {
+        let params = if kinds.is_empty() { Value::Null } else { serde_json::json!({ "kinds": kinds }) };
+        self.call("events.subscribe", params).map(drop)
+    }
+
+    /// Waits for the next event. `None`: none came for as long as `patience`, if that is limited.
+    ///
+    /// # Errors
+    ///
+    /// The switch is gone.
+    pub fn next_event(&mut self, patience: Option<Duration>) -> Result<Option<Value>, CallError> {
+        if let Some(event) = self.events.pop_front() {
+            return Ok(Some(event));
+        }
+        let read = self.reader.get_ref().set_read_timeout(patience).and_then(|()| self.read_message());
+        let unlimited = self.reader.get_ref().set_read_timeout(None);
+        match read.and_then(|message| unlimited.map(|()| message)) {
+            Ok(mut message) => Ok(Some(message["params"].take())),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(self.broken(error)),
+        }
+    }
+
+    fn send(&self, mut line: &[u8], file: Option<BorrowedFd<'_>>) -> std::io::Result<()> {
+        let mut stream = self.reader.get_ref();
+        if let Some(file) = file {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            let files = [file];
+            control.push(SendAncillaryMessage::ScmRights(&files));
+            let sent = sendmsg(stream, &[IoSlice::new(line)], &mut control, SendFlags::NOSIGNAL)?;
+            line = &line[sent..];
+        }
+        stream.write_all(line)
+    }
+
+    fn read_answer(&mut self) -> std::io::Result<Answer> {
+        loop {
+            let mut message = self.read_message()?;
+            if message.get("method").is_none() {
+                return Ok(serde_json::from_value(message)?);
+            }
+            self.events.push_back(message["params"].take());
+        }
+    }
+
+    fn read_message(&mut self) -> std::io::Result<Value> {
+        match self.reader.read_until(b'\n', &mut self.partial)? {
+            0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(serde_json::from_slice(&std::mem::take(&mut self.partial))?),
+        }
+    }
+
+    fn broken(&self, error: std::io::Error) -> CallError {
+        CallError::Broken(self.socket.clone(), error)
     }
 }

@@ -1,19 +1,22 @@
 //! The switch's end of the socket.
 
-use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write};
+use std::io::{Error, Result, Write};
+use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dpdk::Waker;
 use serde_json::Value;
 
-use super::methods::Reply;
+use super::events::{Hub, Wish};
+use super::lines::{Line, Lines};
+use super::methods::{Arguments, Reply};
 use super::protocol::{Answer, Call, Code, Failure};
 use crate::control::guest::Agents;
 use crate::control::remove_stale_socket;
@@ -21,8 +24,10 @@ use crate::control::remove_stale_socket;
 /// Clients at a time. One more is told so and let go.
 const MAX_CLIENTS: usize = 32;
 
-/// Octets in a line; a port's description is some hundred.
-const MAX_LINE: u64 = 64 << 10;
+/// Octets in a line: those of a configuration, with what JSON adds.
+const MAX_LINE: usize = 2 << 20;
+
+const _: () = assert!(MAX_LINE >= 2 * pollux_config::limits::MAX_FILE_LEN, "a file fits into a call");
 
 /// How long a client may take to read its answer.
 const WRITE_PATIENCE: Duration = Duration::from_secs(5);
@@ -37,8 +42,8 @@ const WAITING: usize = MAX_CLIENTS;
 pub struct Request {
     /// The method's name.
     pub method: String,
-    /// Its parameters; null if there are none.
-    pub params: Value,
+    /// What came with it.
+    pub arguments: Arguments,
     reply: SyncSender<std::result::Result<Reply, Failure>>,
 }
 
@@ -54,6 +59,7 @@ impl Request {
 pub struct Server {
     path: PathBuf,
     requests: Receiver<Request>,
+    hub: Arc<Hub>,
     stop: Arc<AtomicBool>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -72,17 +78,24 @@ impl Server {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(about)?;
         let (sender, requests) = sync_channel(WAITING);
         let stop = Arc::new(AtomicBool::new(false));
+        let hub = Arc::new(Hub::default());
         let body = {
             let stop = stop.clone();
-            move || accept(&listener, &stop, &sender, &waker)
+            let clients = Clients { requests: sender, waker, agents: Arc::default(), hub: hub.clone() };
+            move || accept(&listener, &stop, &clients)
         };
         let acceptor = std::thread::Builder::new().name("pollux-control".to_owned()).spawn(body)?;
-        Ok(Self { path: path.to_owned(), requests, stop, acceptor: Some(acceptor) })
+        Ok(Self { path: path.to_owned(), requests, hub, stop, acceptor: Some(acceptor) })
     }
 
     /// The socket's path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Tells those who have subscribed to it. Never waits for them.
+    pub fn publish(&self, kind: &'static str, fields: Value) {
+        self.hub.publish(kind, fields);
     }
 
     /// A call that waits, if one does.
@@ -105,9 +118,17 @@ impl Drop for Server {
     }
 }
 
-fn accept(listener: &UnixListener, stop: &AtomicBool, requests: &SyncSender<Request>, waker: &Waker) {
-    let clients = Arc::new(AtomicUsize::new(0));
-    let agents = Arc::new(Agents::default());
+/// What every client's thread has of the switch.
+#[derive(Clone)]
+struct Clients {
+    requests: SyncSender<Request>,
+    waker: Waker,
+    agents: Arc<Agents>,
+    hub: Arc<Hub>,
+}
+
+fn accept(listener: &UnixListener, stop: &AtomicBool, clients: &Clients) {
+    let places = Arc::new(AtomicUsize::new(0));
     for client in listener.incoming() {
         if stop.load(Ordering::SeqCst) {
             return;
@@ -117,12 +138,12 @@ fn accept(listener: &UnixListener, stop: &AtomicBool, requests: &SyncSender<Requ
             std::thread::sleep(Duration::from_millis(100));
             continue;
         };
-        let place = Place::take(&clients);
-        let (requests, waker, agents) = (requests.clone(), waker.clone(), agents.clone());
+        let place = Place::take(&places);
+        let clients = clients.clone();
         let body = move || {
             // A client that breaks off is no fault of ours.
             let _ = match place {
-                Some(_place) => serve(client, &requests, &waker, &agents),
+                Some(_place) => clients.serve(client),
                 None => turn_away(client),
             };
         };
@@ -154,39 +175,72 @@ fn turn_away(mut client: UnixStream) -> Result<()> {
     client.write_all(&answer.line())
 }
 
-/// Answers a client's lines, one after the other, until it goes.
-fn serve(client: UnixStream, requests: &SyncSender<Request>, waker: &Waker, agents: &Agents) -> Result<()> {
-    client.set_write_timeout(Some(WRITE_PATIENCE))?;
-    client.set_read_timeout(Some(READ_PATIENCE))?;
-    let mut writer = client.try_clone()?;
-    let mut reader = BufReader::new(client);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let len = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
-        if len == 0 {
-            return Ok(());
-        }
-        if line.last() != Some(&b'\n') && len as u64 == MAX_LINE {
-            let what = format!("a line has more than {MAX_LINE} octets");
-            writer.write_all(&Answer::new(Value::Null, Err(Failure::new(Code::Invalid, what))).line())?;
-            return Err(ErrorKind::InvalidData.into());
-        }
-        let call = match Call::parse(&line) {
-            Ok(call) => call,
-            Err(refusal) => {
-                writer.write_all(&refusal.line())?;
+impl Clients {
+    /// Answers a client's lines, one after the other, until it goes.
+    fn serve(&self, client: UnixStream) -> Result<()> {
+        client.set_write_timeout(Some(WRITE_PATIENCE))?;
+        client.set_read_timeout(Some(READ_PATIENCE))?;
+        let writer = Arc::new(Mutex::new(client.try_clone()?));
+        // Whoever sends it events must not outlive it.
+        let _ends = Ends(client.try_clone()?);
+        let mut lines = Lines::new(client, MAX_LINE);
+        let mut subscription = None;
+        let write = |answer: &Answer| {
+            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.write_all(&answer.line())
+        };
+        loop {
+            let (line, file) = match lines.next()? {
+                Line::End => return Ok(()),
+                Line::TooLong => {
+                    let what = format!("a line has more than {MAX_LINE} octets");
+                    return write(&Answer::new(Value::Null, Err(Failure::new(Code::Invalid, what))));
+                }
+                Line::Whole(line, file) => (line, file),
+            };
+            let call = match Call::parse(line) {
+                Ok(call) => call,
+                Err(refusal) => {
+                    write(&refusal)?;
+                    continue;
+                }
+            };
+            if call.method == "events.subscribe" {
+                let wish = match Wish::of(call.params) {
+                    Ok(wish) => wish,
+                    Err(failure) => {
+                        write(&Answer::new(call.id, Err(failure)))?;
+                        continue;
+                    }
+                };
+                write(&Answer::new(call.id, Ok(wish.kinds())))?;
+                lines.stream().set_read_timeout(None)?;
+                // Another one takes the place of the first.
+                drop(subscription.replace(self.hub.subscribe(wish, &writer)?));
                 continue;
             }
-        };
-        let (reply, answer) = sync_channel(1);
-        let request = Request { method: call.method, params: call.params, reply };
-        let gone = || Error::from(ErrorKind::BrokenPipe);
-        requests.send(request).map_err(|_| gone())?;
-        waker.wake();
-        let result = answer.recv().map_err(|_| gone())?.map(|reply| reply.finish(agents));
-        if !call.id.is_null() {
-            writer.write_all(&Answer::new(call.id, result).line())?;
+            let result = self.ask(call.method, Arguments { params: call.params, file })?;
+            if !call.id.is_null() {
+                write(&Answer::new(call.id, result.map(|reply| reply.finish(&self.agents))))?;
+            }
         }
+    }
+
+    /// Has the switch's thread answer.
+    fn ask(&self, method: String, arguments: Arguments) -> Result<std::result::Result<Reply, Failure>> {
+        let (reply, answer) = sync_channel(1);
+        let gone = || Error::from(std::io::ErrorKind::BrokenPipe);
+        self.requests.send(Request { method, arguments, reply }).map_err(|_| gone())?;
+        self.waker.wake();
+        answer.recv().map_err(|_| gone())
+    }
+}
+
+/// Ends a connection for all who have a part in it.
+struct Ends(UnixStream);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.shutdown(Shutdown::Both);
     }
 }

@@ -201,7 +201,7 @@ fn no_client_is_in_the_way_of_others() {
 
     // A line without end is answered, and its client let go.
     let mut endless = connect();
-    let answer = call(&mut endless, &[b'x'; 64 << 10]);
+    let answer = call(&mut endless, &vec![b'x'; 2 << 20]);
     assert_eq!(answer["error"]["code"], -32600);
     assert_eq!(endless.read(&mut [0; 16]).unwrap_or(0), 0);
     drop(endless);
