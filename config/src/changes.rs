@@ -4,7 +4,7 @@ use std::fmt;
 
 use pollux_net::{Mac, Vid};
 
-use crate::{Config, Fault, Faults, Port, PortKind, StaticEntry, VhostUser};
+use crate::{Config, Device, Fault, Faults, Port, PortKind, StaticEntry, VhostUser};
 
 /// What differs between the configuration that runs and the one that is to run. Ports are known by
 /// their names; each is in one list at most, in the order of the file that has it.
@@ -18,8 +18,11 @@ pub struct Changes {
     pub replaced: Vec<String>,
     /// Ports whose device stays: what changes is looked up in the data path (VLANs, what `qos` says, the
     /// QoS profile or what is in it, and on a vhost-user port the MTU) or when somebody asks (its guest
-    /// agent's socket), or is set in a device that runs (flow control).
+    /// agent's socket), or is set in a device that runs (flow control, which addresses it takes), or whether
+    /// the port is enabled.
     pub retuned: Vec<String>,
+    /// Settings of the whole switch that change, by their paths in the file.
+    pub settings: Vec<&'static str>,
     /// Whether addresses age in another time.
     pub ageing: bool,
     /// Static entries that go, and those that come; one that moves to another port is in both.
@@ -43,6 +46,7 @@ impl Changes {
         let mut changes = Self {
             detached: names(old.ports.iter().filter(|port| find(new, &port.name).is_none())),
             ageing: old.fdb.ageing_time != new.fdb.ageing_time,
+            settings: settings(old, new),
             ..Self::default()
         };
         for port in &new.ports {
@@ -78,6 +82,9 @@ impl fmt::Display for Changes {
         ];
         let ports = ports.iter().filter(|(_, names)| !names.is_empty());
         let mut parts: Vec<_> = ports.map(|(what, names)| format!("{what} {}", names.join(", "))).collect();
+        if !self.settings.is_empty() {
+            parts.push(format!("set {}", self.settings.join(", ")));
+        }
         if self.ageing {
             parts.push("ageing time set".to_owned());
         }
@@ -97,15 +104,27 @@ fn names<'a>(ports: impl Iterator<Item = &'a Port>) -> Vec<String> {
 /// A NIC may have to be stopped to take another MTU; a VM's port has none.
 fn needs_new_device(old: &Port, new: &Port) -> bool {
     let device = matches!(new.kind, PortKind::Device(_));
-    without_agent(&old.kind) != without_agent(&new.kind) || (device && old.mtu != new.mtu)
+    made_of(&old.kind) != made_of(&new.kind) || (device && old.mtu != new.mtu)
 }
 
-/// Whom to ask about the guest is nothing to the VM's connection.
-fn without_agent(kind: &PortKind) -> PortKind {
+/// What is decided when a port is made: whom to ask about the guest is nothing to the VM's connection, and
+/// which addresses it takes is set in a device that runs.
+fn made_of(kind: &PortKind) -> PortKind {
     match kind {
         PortKind::VhostUser(vhost) => PortKind::VhostUser(VhostUser { guest_agent: None, ..vhost.clone() }),
-        PortKind::Device(_) => kind.clone(),
+        PortKind::Device(device) => PortKind::Device(Device {
+            promiscuous: true,
+            allmulticast: false,
+            macs: Vec::new(),
+            ..device.clone()
+        }),
     }
+}
+
+/// Settings of the whole switch that can change while it runs, and do.
+fn settings(old: &Config, new: &Config) -> Vec<&'static str> {
+    let settings = [("switch.burst", old.switch.burst != new.switch.burst)];
+    settings.iter().filter(|(_, changed)| *changed).map(|&(path, _)| path).collect()
 }
 
 /// The static entries of `config` that `other` hasn't, or has on another port.
@@ -206,6 +225,22 @@ mod tests {
         // What the profile has anyway changes nothing, nor does one that no port names.
         assert!(retuned(&plain, &with("traffic_classes = 8\n")).is_empty());
         assert!(retuned(&plain, &format!("{plain}traffic_classes = 4\n")).is_empty());
+    }
+
+    #[test]
+    fn which_addresses_a_port_takes_and_whether_it_is_enabled_changes_while_it_runs() {
+        for keys in [
+            "promiscuous = false",
+            "allmulticast = true",
+            "macs = [\"02:00:00:00:00:01\"]",
+            "enabled = false",
+        ] {
+            let changed = changes(|old| old.replace("\"net_null0\"", &format!("\"net_null0\"\n{keys}")));
+            assert_eq!(changed, Changes { retuned: vec!["a".to_owned()], ..Changes::default() }, "{keys}");
+        }
+        let changed = changes(|old| old.replace("[switch]", "[switch]\nburst = 4"));
+        assert_eq!(changed, Changes { settings: vec!["switch.burst"], ..Changes::default() });
+        assert_eq!(changed.to_string(), "set switch.burst");
     }
 
     #[test]

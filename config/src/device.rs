@@ -1,8 +1,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::limits;
+use pollux_net::Mac;
+
 use crate::tree::{Node, Table};
+use crate::{fdb, limits};
 
 /// A port over a DPDK device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,10 @@ pub struct Device {
     /// Whether the device takes frames for every address, as a switch must; `false` is for a function
     /// that isn't allowed to.
     pub promiscuous: bool,
+    /// Whether the device takes frames for every group, where it isn't promiscuous.
+    pub allmulticast: bool,
+    /// Addresses that the device takes frames for besides its own, where it isn't promiscuous.
+    pub macs: Vec<Mac>,
 }
 
 /// A DPDK device.
@@ -89,7 +95,7 @@ impl FromStr for PciAddress {
 }
 
 /// Keys of a port that only a device has.
-pub(crate) const KEYS: [&str; 4] = ["rx_queues", "rx_ring", "tx_ring", "promiscuous"];
+pub(crate) const KEYS: [&str; 6] = ["rx_queues", "rx_ring", "tx_ring", "promiscuous", "allmulticast", "macs"];
 
 /// Reads the port's keys that only a device has.
 pub(crate) fn read(table: &Table<'_>) -> Option<Device> {
@@ -99,7 +105,24 @@ pub(crate) fn read(table: &Table<'_>) -> Option<Device> {
     let rx_ring = table.get("rx_ring", ring).unwrap_or(limits::DEFAULT_RING);
     let tx_ring = table.get("tx_ring", ring).unwrap_or(limits::DEFAULT_RING);
     let promiscuous = table.get("promiscuous", Node::boolean).unwrap_or(true);
-    Some(Device { spec: spec?, rx_queues, rx_ring, tx_ring, promiscuous })
+    let allmulticast = table.get("allmulticast", Node::boolean).unwrap_or(false);
+    let macs = table.get("macs", macs).unwrap_or_default();
+    Some(Device { spec: spec?, rx_queues, rx_ring, tx_ring, promiscuous, allmulticast, macs })
+}
+
+fn macs(node: &Node<'_>) -> Option<Vec<Mac>> {
+    let cure = "write a list of addresses, as in [\"02:00:00:00:00:01\"]";
+    let macs = node.list(cure, |item| {
+        let mac = fdb::mac(item)?;
+        item.unique("mac", format!("{} {mac}", node.path()), "this address is listed already")?;
+        Some(mac)
+    })?;
+    if macs.len() > limits::MAX_MACS {
+        let what = format!("{} addresses are listed", macs.len());
+        return node
+            .refuse(what, format!("list {} at most, or leave the port promiscuous", limits::MAX_MACS));
+    }
+    Some(macs)
 }
 
 const CURE: &str = "write a PCI address, as in \"0000:03:00.0\", or a vdev, as in \"net_tap0,iface=lab0\"";

@@ -95,7 +95,8 @@ fn static_entry(node: &Node<'_>, ports: &[Entry]) -> Option<StaticEntry> {
     })
 }
 
-fn mac(node: &Node<'_>) -> Option<Mac> {
+/// The address of one station.
+pub(crate) fn mac(node: &Node<'_>) -> Option<Mac> {
     let cure = "write six hexadecimal octets, as in \"02:00:00:00:00:01\"";
     let Ok(mac) = node.text(cure)?.parse::<Mac>() else {
         return node.refuse(format!("`{}` is not a MAC address", node.path()), cure);

@@ -15,6 +15,8 @@ pub struct Port {
     pub name: String,
     /// What frames come from and go to.
     pub kind: PortKind,
+    /// Whether it takes part; one that doesn't keeps its device and its VM, and no frames pass.
+    pub enabled: bool,
     /// The MTU in octets, without the Ethernet header and tags.
     pub mtu: u16,
     /// VLANs, and of `qos` what tells a frame's priority: `trust` and `default_pcp`.
@@ -104,6 +106,7 @@ pub(crate) fn check_name(name: &str, key: &Key<'_>, noun: &str) -> Option<()> {
 fn read(name: &str, node: &Node<'_>, profiles: &[qos::Entry]) -> Option<Port> {
     node.table(|table| {
         let kind = kind(table);
+        let enabled = table.get("enabled", Node::boolean).unwrap_or(true);
         let mtu = table.get("mtu", |node| node.number(&limits::MTU));
         let vlan = match table.find("vlan") {
             Some(node) => vlan::read(&node),
@@ -123,6 +126,7 @@ fn read(name: &str, node: &Node<'_>, profiles: &[qos::Entry]) -> Option<Port> {
         Some(Port {
             name: name.to_owned(),
             kind: kind?,
+            enabled,
             mtu: mtu.unwrap_or(limits::DEFAULT_MTU),
             vlan: PortVlan {
                 trust: trust.or(default_trust)?,

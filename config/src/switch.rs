@@ -13,11 +13,13 @@ pub struct Switch {
     pub hugepages: bool,
     /// Packet memory, a whole number of MiB. `None`: worked out from the ports.
     pub memory: Option<Bytes>,
+    /// Frames that a worker takes from a queue at once, at most.
+    pub burst: u16,
 }
 
 impl Default for Switch {
     fn default() -> Self {
-        Self { cores: None, hugepages: true, memory: None }
+        Self { cores: None, hugepages: true, memory: None, burst: *limits::RX_BURST.end() }
     }
 }
 
@@ -27,6 +29,9 @@ pub(crate) fn read(node: &Node<'_>) -> Option<Switch> {
             cores: table.get("cores", cores),
             hugepages: table.get("hugepages", Node::boolean).unwrap_or(true),
             memory: table.get("memory", memory),
+            burst: table
+                .get("burst", |node| node.number(&limits::RX_BURST))
+                .unwrap_or(*limits::RX_BURST.end()),
         })
     })
 }

@@ -45,9 +45,20 @@ fn device(config: &Config, index: usize) -> &Device {
 }
 
 #[test]
+fn a_port_takes_what_it_is_told_to() {
+    let text = "switch.burst = 8\n[ports.a]\ndevice = \"net_null0\"\nenabled = false\npromiscuous = false\n\
+                allmulticast = true\nmacs = [\"02:00:00:00:00:01\"]\n";
+    let config = load(text);
+    assert_eq!((config.switch.burst, config.ports[0].enabled), (8, false));
+    let Device { promiscuous, allmulticast, macs, .. } = device(&config, 0);
+    assert_eq!((*promiscuous, *allmulticast, macs.len()), (false, true, 1));
+}
+
+#[test]
 fn the_promised_file_loads() {
     let config = load(PRODUCT);
-    let switch = Switch { cores: Some(vec![2, 3]), hugepages: true, memory: Some(Bytes::mib(1024)) };
+    let memory = Some(Bytes::mib(1024));
+    let switch = Switch { cores: Some(vec![2, 3]), hugepages: true, memory, burst: 32 };
     assert_eq!(config.switch, switch);
     assert_eq!(config.fdb.capacity, 131_072);
     assert_eq!(config.fdb.ageing_time, Duration::from_secs(300));
@@ -61,7 +72,10 @@ fn the_promised_file_loads() {
         rx_ring: 4096,
         tx_ring: 4096,
         promiscuous: true,
+        allmulticast: false,
+        macs: Vec::new(),
     };
+    assert!(config.ports.iter().all(|port| port.enabled));
     assert_eq!(*device(&config, 0), uplink);
     assert_eq!(config.ports[0].mtu, 9000);
     let trunk = VlanMode::Trunk { allowed: all_vids(), native: Some(vid(1)), native_tagged: false };

@@ -18,6 +18,7 @@ mod running;
 mod shared;
 mod sockets;
 mod stations;
+mod tuning;
 mod virtio;
 mod vm;
 mod watch;
@@ -135,7 +136,11 @@ impl Switch {
         let held = attached.iter().map(ports::AttachedPort::mbufs);
         let pools = Pools::create(&eal, plan.memory.mbufs, home, held)?;
         let platform = |(worker, &socket): (usize, &usize)| {
-            DpdkPlatform::new(WorkerId(worker as u8), pools.of(Some(socket as u32)).clone())
+            DpdkPlatform::new(
+                WorkerId(worker as u8),
+                pools.of(Some(socket as u32)).clone(),
+                config.switch.burst,
+            )
         };
         let mut platforms: Vec<_> = sockets.iter().enumerate().map(platform).collect();
         let mut loads = vec![0; sockets.len()];

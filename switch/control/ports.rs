@@ -11,13 +11,13 @@ use pollux_engine::PortTotals;
 use pollux_net::PortId;
 
 use super::StartError;
-use super::flow_control::Pauses;
 use super::negotiated::Negotiated;
 use super::plan::{DATA_ROOM, PortPlan};
 use super::pools::Pools;
 use super::presence::Presence;
 use super::qos::PortQos;
 use super::sockets;
+use super::tuning::Tuning;
 use crate::worker::{Sink, Source, VhostSink};
 
 /// Descriptors to name for rings that are the VM's: the device ignores it, DPDK checks it.
@@ -125,7 +125,8 @@ impl AttachedPort<'_> {
         if let PortKind::VhostUser(vhost) = &config.kind {
             sockets::open_up(vhost).map_err(|error| StartError::Socket(config.name.clone(), error))?;
         }
-        Pauses::of(config).set(&Pauses::default(), &mut device).map_err(failed)?;
+        let tuning = Tuning::of(config);
+        tuning.set(&tuning.at_start(), &mut device).map_err(failed)?;
         let queues = device.take_queues().map_err(failed)?;
         let vm = device.vhost().cloned();
         let vhost_enabled = vm.is_some().then(Arc::<AtomicU64>::default);

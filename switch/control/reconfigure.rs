@@ -12,10 +12,10 @@ use pollux_config::{Changes, Config, Fault, Faults, Port};
 use pollux_engine::fdb::FdbKey;
 use pollux_net::{PortId, WorkerId};
 
-use super::flow_control::Pauses;
 use super::plan::{self, MemoryPlan, PortPlan};
 use super::ports::{self, Dealt, LivePort};
 use super::qos::{Enlargement, Maker, PortQos};
+use super::tuning::Tuning;
 use super::{Host, StartError, Switch, multi_segment, preflight};
 use crate::worker::Order;
 
@@ -59,8 +59,8 @@ impl From<Faults> for ReconfigureError {
 /// A port that is started, and its queues, which no worker has yet.
 type Fresh = (LivePort, Dealt);
 
-/// Pauses that were set: the port's name, what it had, what it has.
-type SetPauses = Vec<(String, Pauses, Pauses)>;
+/// Devices that were tuned: the port's name, what it had, what it has.
+type Tuned = Vec<(String, Tuning, Tuning)>;
 
 /// The priorities of each port, by its number.
 type PortsQos = Vec<(PortId, Option<PortQos>)>;
@@ -107,8 +107,8 @@ impl Switch {
         let (late, early) = self.in_order(&changes, &new);
         let mut fresh = Vec::new();
         self.prepare(&new, &early, &mut fresh)?;
-        let pauses = match self.set_pauses(&changes.retuned, &new) {
-            Ok(pauses) => pauses,
+        let tuned = match self.tune(&changes.retuned, &new) {
+            Ok(tuned) => tuned,
             Err(error) => {
                 self.discard(fresh.into_iter());
                 return Err(error.into());
@@ -123,12 +123,15 @@ impl Switch {
             Ok(qos) => qos,
             Err(why) => {
                 self.discard(fresh.into_iter());
-                self.undo_pauses(pauses);
+                self.undo_tuning(tuned);
                 return Err(self.restore(&leaving, why));
             }
         };
         self.enlarge(qos.enlargements)?;
         let elsewhere = self.in_other_vlans(&changes, &new);
+        if self.config.switch.burst != new.switch.burst {
+            self.order_all(|_| Order::Burst(new.switch.burst));
+        }
         self.config = new;
         self.join(fresh, qos.ports)?;
         self.apply_fdb(&changes, &elsewhere);
@@ -229,11 +232,11 @@ impl Switch {
         Ok((port, dealt))
     }
 
-    /// Has the devices of ports that stay pause as `new` says; all of them, or none.
-    fn set_pauses(&mut self, retuned: &[String], new: &Config) -> Result<SetPauses, StartError> {
+    /// Sets in the devices of ports that stay what `new` says; in all of them, or none.
+    fn tune(&mut self, retuned: &[String], new: &Config) -> Result<Tuned, StartError> {
         let named =
-            |config: &Config, name: &str| config.ports.iter().find(|port| port.name == name).map(Pauses::of);
-        let mut done = SetPauses::new();
+            |config: &Config, name: &str| config.ports.iter().find(|port| port.name == name).map(Tuning::of);
+        let mut done = Tuned::new();
         for name in retuned {
             let (Some(before), Some(after)) = (named(&self.config, name), named(new, name)) else { continue };
             let Some(live) = self.ports.iter_mut().find(|port| port.name == *name) else { continue };
@@ -242,7 +245,7 @@ impl Switch {
             }
             if let Err(error) = after.set(&before, &mut live.device) {
                 done.push((name.clone(), before, after));
-                self.undo_pauses(done);
+                self.undo_tuning(done);
                 return Err(StartError::Port(name.clone(), error));
             }
             done.push((name.clone(), before, after));
@@ -250,7 +253,7 @@ impl Switch {
         Ok(done)
     }
 
-    fn undo_pauses(&mut self, done: SetPauses) {
+    fn undo_tuning(&mut self, done: Tuned) {
         for (name, before, after) in done {
             let live = self.ports.iter_mut().find(|port| port.name == name);
             // What refused to be set may refuse to be set back; it is then as it was.

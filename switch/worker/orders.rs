@@ -25,6 +25,8 @@ pub(crate) enum Order {
     Send(PortId, Sink),
     /// Give up everything of this port.
     GiveUp(PortId),
+    /// Take so many frames from a queue at once.
+    Burst(u16),
     /// Give these queues more room.
     Enlarge(Arc<PortQueues<Mbuf>>, Storage<Mbuf>),
 }
@@ -76,6 +78,7 @@ impl Orders {
             match order {
                 Order::Poll(source) => platform.add_source(source),
                 Order::Send(port, sink) => self.give_back(GivenUp::Sink(platform.set_sink(port, sink))),
+                Order::Burst(frames) => platform.set_burst(frames),
                 Order::Enlarge(queues, storage) => {
                     let storage = queues.enlarge(storage);
                     self.give_back(GivenUp::Storage(queues, storage));

@@ -36,12 +36,18 @@ pub(crate) struct DpdkPlatform {
     sinks: [Sink; MAX_PORTS],
     /// Where copies for floods come from.
     pool: Mempool,
+    /// Frames to take from a queue at once, at most.
+    burst: u16,
 }
 
 impl DpdkPlatform {
-    pub(crate) fn new(worker: WorkerId, pool: Mempool) -> Self {
+    pub(crate) fn new(worker: WorkerId, pool: Mempool, burst: u16) -> Self {
         let sources = Vec::with_capacity(MAX_SOURCES);
-        Self { worker, sources, sinks: [const { Sink::None }; MAX_PORTS], pool }
+        Self { worker, sources, sinks: [const { Sink::None }; MAX_PORTS], pool, burst }
+    }
+
+    pub(crate) fn set_burst(&mut self, burst: u16) {
+        self.burst = burst;
     }
 
     pub(crate) fn add_source(&mut self, source: Source) {
@@ -74,7 +80,7 @@ impl Platform for DpdkPlatform {
     #[inline(always)]
     fn receive(&mut self, source: usize, burst: &mut ArrayVec<Mbuf, BURST>) -> PortId {
         let source = &mut self.sources[source];
-        source.queue.receive(burst);
+        source.queue.receive_some(burst, self.burst);
         source.port
     }
 

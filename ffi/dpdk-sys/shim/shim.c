@@ -188,3 +188,21 @@ int shim_log_to(void (*write)(uint32_t level, const char *text, size_t len))
 	log_write = write;
 	return rte_openlog_stream(stream);
 }
+
+char *shim_dump(uint32_t what)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *stream = open_memstream(&text, &len);
+
+	if (stream == NULL)
+		return NULL;
+	if (what == SHIM_DUMP_MEMPOOL)
+		rte_mempool_list_dump(stream);
+	else if (what == SHIM_DUMP_MEMZONE)
+		rte_memzone_dump(stream);
+	else
+		rte_dump_physmem_layout(stream);
+	fclose(stream);
+	return text;
+}

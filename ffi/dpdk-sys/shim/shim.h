@@ -197,6 +197,12 @@ struct shim_vhost_ring {
 };
 int shim_vhost_ring_get(int vid, uint16_t index, struct shim_vhost_ring *ring);
 
+/* What DPDK tells of its memory, as text to be freed; null if there is no memory for it. */
+static const uint32_t SHIM_DUMP_MEMPOOL = 0;
+static const uint32_t SHIM_DUMP_MEMZONE = 1;
+static const uint32_t SHIM_DUMP_PHYSMEM = 2;
+char *shim_dump(uint32_t what);
+
 /* A stream that hands every line to `write` (level, text without the line's end). */
 int shim_log_to(void (*write)(uint32_t level, const char *text, size_t len));
 

@@ -55,6 +55,8 @@ pub struct DeviceInfo {
     pub rx_ring: RingLimits,
     /// Descriptors of a tx ring.
     pub tx_ring: RingLimits,
+    /// The most addresses that it filters by, its own included.
+    pub max_macs: u32,
     /// MTUs that DPDK lets the device have.
     pub mtu: RangeInclusive<u16>,
     /// Octets of the longest frame that it can receive, check sequence included.
@@ -101,6 +103,7 @@ impl DeviceInfo {
             max_tx_queues: raw.max_tx_queues,
             rx_ring: RingLimits::of(&raw.rx_desc_lim),
             tx_ring: RingLimits::of(&raw.tx_desc_lim),
+            max_macs: raw.max_mac_addrs,
             mtu: raw.min_mtu..=highest_mtu(raw.max_mtu, raw.max_rx_pktlen),
             max_rx_frame: raw.max_rx_pktlen,
             min_rx_buffer: raw.min_rx_bufsize,

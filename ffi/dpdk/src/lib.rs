@@ -12,6 +12,7 @@
 
 mod acl;
 mod device;
+mod dump;
 mod eal;
 mod error;
 mod events;
@@ -39,6 +40,7 @@ mod vhost_state;
 
 pub use acl::FlowAcl;
 pub use device::Device;
+pub use dump::Dump;
 pub use eal::{Eal, EalOptions, Pci};
 pub use error::{Error, Result};
 pub use events::{Event, Happened, PortEvents, Waker};
@@ -50,7 +52,7 @@ pub use mbuf::{Mbuf, Segments};
 pub use meter::RateMeter;
 pub use plan::{Note, Plan, PortConfig};
 pub use pool::{Mempool, PoolOptions};
-pub use port::{Port, Queues, Refused, Started, Stopped};
+pub use port::{Offload, Port, Queues, Refused, Started, Stopped};
 pub use queue::{RxQueue, TxQueue};
 pub use rss::RssTypes;
 pub use shared_tx::SharedTxQueue;

@@ -101,8 +101,14 @@ impl RxQueue {
     /// returns how many. Never waits. Leave room for 4 or more: vector drivers deal in fours.
     #[inline]
     pub fn receive<const N: usize>(&mut self, burst: &mut ArrayVec<Mbuf, N>) -> usize {
+        self.receive_some(burst, u16::MAX)
+    }
+
+    /// As [`receive`](Self::receive), no more than `most`.
+    #[inline]
+    pub fn receive_some<const N: usize>(&mut self, burst: &mut ArrayVec<Mbuf, N>, most: u16) -> usize {
         let len = burst.len();
-        let room = (N - len).min(usize::from(u16::MAX)) as u16;
+        let room = (N - len).min(usize::from(most)) as u16;
         // SAFETY: the lease keeps the port started and the queue set up, and `&mut self`, with the one
         // RxQueue there is of it, keeps other threads out. The device writes at most `room` pointers
         // behind the first `len`, where they fit; Mbuf is such a pointer (transparent), and each is an

@@ -23,6 +23,7 @@ pub(super) fn described(changes: &Changes) -> Value {
         "detached": changes.detached,
         "replaced": changes.replaced,
         "retuned": changes.retuned,
+        "settings": changes.settings,
         "ageing": changes.ageing,
         "statics_removed": statics(&changes.statics_removed),
         "statics_added": statics(&changes.statics_added),

@@ -1,5 +1,7 @@
 //! A port, from attaching to closing.
 
+mod addresses;
+mod capabilities;
 mod operations;
 mod rss;
 mod start;
@@ -13,6 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dpdk_sys as sys;
 
 use crate::device;
+pub use capabilities::Offload;
+
 use crate::error::{Error, Result, check};
 use crate::events::Subscription;
 use crate::plan::{Plan, PortConfig};

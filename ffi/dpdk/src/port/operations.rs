@@ -206,7 +206,7 @@ pub(super) fn set_promiscuous(number: u16, name: &str, on: bool) -> Result<bool>
 }
 
 /// Whether it worked, where "the device has no such operation" is an answer and no error.
-fn where_supported(result: Result<u32>) -> Result<bool> {
+pub(super) fn where_supported(result: Result<u32>) -> Result<bool> {
     match result {
         Ok(_) => Ok(true),
         Err(error) if error.is_unsupported() => Ok(false),
