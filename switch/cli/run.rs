@@ -3,11 +3,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pollux_engine::PortTotals;
-use serde_json::{Value, json};
 
-use crate::control::{
-    ChangeError, ConfigChange, Host, LinkChange, Plan, Running, Stopped, Switch, preflight, report,
-};
+use crate::control::{ChangeError, Happening, Host, Plan, Running, Stopped, Switch, preflight, report};
 use crate::rpc::{DEFAULT_SOCKET, Server, methods};
 
 use super::signals::{Hangups, stop_on_signals};
@@ -126,11 +123,8 @@ impl Session {
         while !stop.load(Ordering::SeqCst) {
             let now = Instant::now();
             let until = if more_calls { now } else { now + PATIENCE };
-            for change in running.switch.watch(next_stats.map_or(until, |next| next.min(until))) {
-                let LinkChange { port, link } = change;
-                tracing::info!("port {port}: link {link}");
-                self.publish("link", json!({ "port": port, "up": link.up, "mbps": link.mbps }));
-            }
+            let happened = running.switch.watch(next_stats.map_or(until, |next| next.min(until)));
+            happened.iter().for_each(|happened| self.tell(happened));
             more_calls = self.answer_calls(running) == CALLS_AT_ONCE;
             if self.hangups.take() {
                 reload(running);
@@ -138,7 +132,7 @@ impl Session {
             if let Some(Err(error)) = running.expire() {
                 tracing::error!("what nobody confirmed can't be taken back: {error}");
             }
-            self.tell_of_changes(running);
+            running.news().iter().for_each(|news| self.tell(news));
             if let (Some(next), Some(interval)) = (next_stats, self.stats_interval)
                 && Instant::now() >= next
             {
@@ -148,16 +142,11 @@ impl Session {
         }
     }
 
-    fn tell_of_changes(&self, running: &mut Running) {
-        for ConfigChange { by, summary } in running.news() {
-            tracing::info!("configuration, {by}: {summary}");
-            self.publish("config", json!({ "by": by, "summary": summary }));
-        }
-    }
-
-    fn publish(&self, kind: &'static str, fields: Value) {
+    /// Tells of something by the log, and to those who have subscribed to it.
+    fn tell(&self, happened: &Happening) {
+        happened.log();
         if let Some(server) = &self.server {
-            server.publish(kind, fields);
+            server.publish(happened);
         }
     }
 

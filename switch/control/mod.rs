@@ -4,6 +4,7 @@ mod describe;
 mod edit;
 mod flow_control;
 pub mod guest;
+mod happening;
 mod host;
 mod negotiated;
 mod plan;
@@ -35,16 +36,16 @@ use pollux_engine::{Accounting, PortSpec, PortTotals, Snapshot};
 use pollux_net::{PortId, WorkerId};
 
 pub use edit::Edit;
+pub use happening::{Happening, LinkChange};
 pub use host::{Host, HugePages};
 pub use plan::{MemoryPlan, Plan, PortPlan};
 pub use preflight::preflight;
 pub use qos::{ClassState, Colours, PolicerState, PortQosState, RateState, RuleState};
 pub use reconfigure::ReconfigureError;
-pub use running::{ChangeError, ConfigChange, Running};
+pub use running::{ChangeError, Running};
 pub(crate) use shared::Shared;
 pub(crate) use sockets::remove_stale as remove_stale_socket;
 pub use vm::{Connection, Network, QueuePair, VmState};
-pub use watch::LinkChange;
 
 use crate::worker::{Commander, DpdkPlatform, Worker, WorkerError, orders};
 use pools::Pools;
@@ -100,6 +101,8 @@ pub struct Switch {
     nics: Vec<String>,
     /// Addresses that had moved when they were last looked after; `None` if a link was lost since.
     moved: Option<u64>,
+    /// What was counted when it was last told.
+    counted: happening::Counted,
     /// What ports that are gone had counted.
     departed: PortTotals,
     /// The NUMA socket of each worker's CPU, and the receive queues that it polls.
@@ -175,6 +178,7 @@ impl Switch {
             nics: plan::pci_addresses(&config),
             config,
             moved: None,
+            counted: happening::Counted::default(),
             departed: PortTotals::default(),
             sockets,
             loads,

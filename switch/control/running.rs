@@ -9,7 +9,7 @@ use pollux_net::{Mac, Vid};
 use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike};
 
 use super::edit::{self, Edit};
-use super::{ReconfigureError, Switch};
+use super::{Happening, ReconfigureError, Switch};
 
 /// A switch, its file, and the configuration that it runs as text, which isn't the file's any more once
 /// something was changed otherwise.
@@ -23,16 +23,7 @@ pub struct Running {
     /// When what runs is taken back, unless somebody confirms it.
     deadline: Option<Instant>,
     /// What hasn't been told yet.
-    news: Vec<ConfigChange>,
-}
-
-/// What became of the configuration, for the log and for subscribers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigChange {
-    /// What it took: `reload`, `edit`, `apply`, `confirm`, `rollback`, `save`.
-    pub by: &'static str,
-    /// What changed, in a line.
-    pub summary: String,
+    news: Vec<Happening>,
 }
 
 /// A change was refused. The switch runs as before, but for what [`ReconfigureError`] says.
@@ -98,7 +89,7 @@ impl Running {
     }
 
     /// What became of the configuration since this was last asked.
-    pub fn news(&mut self) -> Vec<ConfigChange> {
+    pub fn news(&mut self) -> Vec<Happening> {
         std::mem::take(&mut self.news)
     }
 
@@ -355,7 +346,7 @@ impl Running {
     }
 
     fn tell(&mut self, by: &'static str, summary: String) {
-        self.news.push(ConfigChange { by, summary });
+        self.news.push(Happening::ConfigChanged { by, summary });
     }
 
     fn note(&mut self, text: String) {

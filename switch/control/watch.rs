@@ -4,7 +4,7 @@
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use super::Switch;
+use super::{Happening, LinkChange, Switch};
 
 /// How often the clock moves on and the FDB is swept while nothing else happens.
 const TICK: Duration = Duration::from_millis(100);
@@ -12,29 +12,20 @@ const TICK: Duration = Duration::from_millis(100);
 /// Part of the FDB that one tick sweeps, so that dead entries are gone within about ten seconds.
 const SWEEPS_PER_PASS: usize = 100;
 
-/// Something that happened to a port, for the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkChange {
-    /// The port's name.
-    pub port: String,
-    /// Its link now.
-    pub link: dpdk::Link,
-}
-
 impl Switch {
     /// Lets other threads have [`watch`](Self::watch) return.
     pub fn waker(&self) -> dpdk::Waker {
         self.eal.waker()
     }
 
-    /// Waits for events, moves the clock on and ages the FDB. Returns by `until`, when links changed, or
-    /// when a [`waker`](Self::waker) asked for it.
-    pub fn watch(&mut self, until: Instant) -> Vec<LinkChange> {
+    /// Waits for events, moves the clock on and ages the FDB. Returns by `until`, when something happened,
+    /// or when a [`waker`](Self::waker) asked for it.
+    pub fn watch(&mut self, until: Instant) -> Vec<Happening> {
         loop {
             let now = Instant::now();
             let wake = self.next_look.min(until);
             let mut asked = false;
-            let mut changed = match self.events.recv_timeout(wake.saturating_duration_since(now)) {
+            let mut happened = match self.events.recv_timeout(wake.saturating_duration_since(now)) {
                 Ok(first) => {
                     let events: Vec<_> = std::iter::once(first).chain(self.events.try_iter()).collect();
                     asked = events.contains(&dpdk::Event::Woken);
@@ -44,15 +35,15 @@ impl Switch {
             };
             // However many events come: the clock goes on.
             if Instant::now() >= self.next_look {
-                changed.extend(self.tick());
+                happened.extend(self.tick());
             }
-            if asked || !changed.is_empty() || Instant::now() >= until {
-                return changed;
+            if asked || !happened.is_empty() || Instant::now() >= until {
+                return happened;
             }
         }
     }
 
-    fn tick(&mut self) -> Vec<LinkChange> {
+    fn tick(&mut self) -> Vec<Happening> {
         self.next_look = Instant::now() + TICK;
         let now = self.started.elapsed().as_secs() as u32;
         let second_passed = now != self.shared.now_seconds();
@@ -60,11 +51,14 @@ impl Switch {
         self.shared.fdb.sweep(now, self.shared.fdb.buckets().div_ceil(SWEEPS_PER_PASS));
         self.shared.reclaim();
         self.follow_moved_stations();
-        if second_passed {
-            self.look_at_qos();
+        if !second_passed {
+            return Vec::new();
         }
+        self.look_at_qos();
         // Devices without link events are asked once a second, the others as a precaution.
-        if second_passed { self.look_at(|_| true) } else { Vec::new() }
+        let mut happened = self.look_at(|_| true);
+        happened.extend(self.count_happenings());
+        happened
     }
 
     /// Measures rates, and takes queues away that a port without profile has emptied.
@@ -81,7 +75,7 @@ impl Switch {
     }
 
     /// Takes up what happened to the ports whose numbers in DPDK are `among` those to look at.
-    pub(super) fn look_at(&mut self, among: impl Fn(u16) -> bool) -> Vec<LinkChange> {
+    pub(super) fn look_at(&mut self, among: impl Fn(u16) -> bool) -> Vec<Happening> {
         let mut changes = Vec::new();
         for port in self.ports.iter_mut().filter(|port| among(port.device.number())) {
             if let Some(link) = port.refresh() {
@@ -89,7 +83,7 @@ impl Switch {
                 if !link.up {
                     self.moved = None;
                 }
-                changes.push(LinkChange { port: port.name.clone(), link });
+                changes.push(Happening::Link(LinkChange { port: port.name.clone(), link }));
             }
         }
         changes

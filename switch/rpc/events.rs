@@ -15,12 +15,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::protocol::{Code, Failure};
+use crate::control::Happening;
 
 /// Events that may wait for a subscriber: some hundred octets each.
 const WAITING: usize = 1024;
-
-/// The kinds of events that there are.
-pub const KINDS: [&str; 8] = ["link", "vm", "addresses", "drops", "config", "worker", "rebalance", "reset"];
 
 /// Those who want to know.
 #[derive(Default)]
@@ -66,10 +64,13 @@ impl Wish {
         let asked: Option<Asked> = serde_json::from_value(params)
             .map_err(|error| Failure::new(Code::Params, format!("parameters: {error}")))?;
         let kinds = asked.unwrap_or_default().kinds;
-        let unknown = kinds.iter().flatten().find(|kind| !KINDS.contains(&kind.as_str()));
+        let unknown = kinds.iter().flatten().find(|kind| !Happening::KINDS.contains(&kind.as_str()));
         match unknown {
             Some(kind) => {
-                let what = format!("there are no events of kind {kind:?}: there are {}", KINDS.join(", "));
+                let what = format!(
+                    "there are no events of kind {kind:?}: there are {}",
+                    Happening::KINDS.join(", ")
+                );
                 Err(Failure::new(Code::Input, what))
             }
             None => Ok(Self(kinds)),
@@ -80,7 +81,7 @@ impl Wish {
     pub(super) fn kinds(&self) -> Value {
         match &self.0 {
             Some(kinds) => json!({ "kinds": kinds }),
-            None => json!({ "kinds": KINDS }),
+            None => json!({ "kinds": Happening::KINDS }),
         }
     }
 
@@ -112,18 +113,19 @@ impl Hub {
         Ok(Subscription { hub: self.clone(), id })
     }
 
-    /// Tells all who want to know. `fields` is an object.
-    pub(super) fn publish(&self, kind: &'static str, mut fields: Value) {
+    /// Tells all who want to know.
+    pub(super) fn publish(&self, happened: &Happening) {
         let number = self.published.fetch_add(1, Ordering::Relaxed) + 1;
         let subscribers = self.subscribers();
-        let mut wanting = subscribers.iter().filter(|subscriber| subscriber.wish.includes(kind)).peekable();
+        let mut fields = serde_json::to_value(happened).expect("maps with text keys");
+        let kind = fields["kind"].as_str().unwrap_or_default().to_owned();
+        let mut wanting = subscribers.iter().filter(|subscriber| subscriber.wish.includes(&kind)).peekable();
         if wanting.peek().is_none() {
             return;
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         fields["number"] = number.into();
         fields["time_ms"] = (now.as_millis() as u64).into();
-        fields["kind"] = kind.into();
         let line = line(&fields);
         for subscriber in wanting {
             if let Err(TrySendError::Full(_)) = subscriber.queue.try_send(line.clone()) {
@@ -158,6 +160,7 @@ fn write_out(events: &Receiver<Arc<[u8]>>, lost: &AtomicU64, writer: &Mutex<Unix
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::LinkChange;
     use std::io::{BufRead, BufReader};
     use std::time::Duration;
 
@@ -174,6 +177,15 @@ mod tests {
         (BufReader::new(near), subscription)
     }
 
+    fn changed(summary: &str) -> Happening {
+        Happening::ConfigChanged { by: "edit", summary: summary.to_owned() }
+    }
+
+    fn link(up: bool) -> Happening {
+        let link = dpdk::Link { up, ..dpdk::Link::default() };
+        Happening::Link(LinkChange { port: "a".to_owned(), link })
+    }
+
     fn next(reader: &mut BufReader<UnixStream>) -> Value {
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();
@@ -186,9 +198,9 @@ mod tests {
         let hub = Arc::new(Hub::default());
         let (mut all, _all) = subscribed(&hub, Value::Null);
         let (mut links, _links) = subscribed(&hub, json!({ "kinds": ["link"] }));
-        hub.publish("config", json!({ "summary": "a" }));
-        hub.publish("link", json!({ "port": "a", "up": true }));
-        hub.publish("link", json!({ "port": "a", "up": false }));
+        hub.publish(&changed("a"));
+        hub.publish(&link(true));
+        hub.publish(&link(false));
         let heard: Vec<_> = (0..3).map(|_| next(&mut all)["number"].as_u64().unwrap()).collect();
         assert_eq!(heard, [1, 2, 3]);
         let link = next(&mut links);
@@ -202,7 +214,7 @@ mod tests {
         let (mut late, _late) = subscribed(&hub, Value::Null);
         let filler = "x".repeat(10_000);
         for _ in 0..2 * WAITING {
-            hub.publish("config", json!({ "summary": filler }));
+            hub.publish(&changed(&filler));
         }
         let mut heard = 0;
         let lost = loop {
@@ -217,7 +229,7 @@ mod tests {
         let (mut never, _never) = patiently(&hub, Value::Null, Duration::from_millis(50));
         // Its writer's patience ends, and with it the connection: what was sent before can still be read.
         for _ in 0..WAITING {
-            hub.publish("config", json!({ "summary": filler }));
+            hub.publish(&changed(&filler));
         }
         std::io::copy(&mut never, &mut std::io::sink()).unwrap();
     }
@@ -235,7 +247,7 @@ mod tests {
     #[test]
     fn unknown_kinds_are_refused_with_those_that_there_are() {
         let refusal = |params| Wish::of(params).err().unwrap().message;
-        assert!(refusal(json!({ "kinds": ["lnk"] })).contains("there are link, vm"));
+        assert!(refusal(json!({ "kinds": ["lnk"] })).contains("there are link, addresses"));
         assert!(refusal(json!({ "kinds": "link" })).starts_with("parameters"));
         assert!(Wish::of(json!({})).is_ok());
     }

@@ -14,7 +14,6 @@ mod protocol;
 mod server;
 
 pub use client::{CallError, Client};
-pub use events::KINDS as EVENT_KINDS;
 pub use protocol::{Code, Failure, VERSION};
 pub use server::{Request, Server};
 

@@ -19,7 +19,7 @@ use super::lines::{Line, Lines};
 use super::methods::{Arguments, Reply};
 use super::protocol::{Answer, Call, Code, Failure};
 use crate::control::guest::Agents;
-use crate::control::remove_stale_socket;
+use crate::control::{Happening, remove_stale_socket};
 
 /// Clients at a time. One more is told so and let go.
 const MAX_CLIENTS: usize = 32;
@@ -94,8 +94,8 @@ impl Server {
     }
 
     /// Tells those who have subscribed to it. Never waits for them.
-    pub fn publish(&self, kind: &'static str, fields: Value) {
-        self.hub.publish(kind, fields);
+    pub fn publish(&self, happened: &Happening) {
+        self.hub.publish(happened);
     }
 
     /// A call that waits, if one does.
