@@ -120,7 +120,7 @@ impl Session {
         let began = Instant::now();
         let mut next_stats = self.stats_interval.map(|interval| began + interval);
         let mut more_calls = false;
-        while !stop.load(Ordering::SeqCst) {
+        while !stop.load(Ordering::SeqCst) && !running.quits() {
             let now = Instant::now();
             let until = if more_calls { now } else { now + PATIENCE };
             let happened = running.switch.watch(next_stats.map_or(until, |next| next.min(until)));

@@ -61,7 +61,7 @@ fn row(live: &LivePort, port: &Port) -> Vec<String> {
         rings(chosen.rx_queues, chosen.rx_ring),
         rings(chosen.tx_queues, chosen.tx_ring),
         chosen.mtu.to_string(),
-        vlan(&port.vlan),
+        vlan_in_words(&port.vlan),
         modes,
     ]
 }
@@ -79,7 +79,8 @@ fn device(port: &Port) -> String {
     }
 }
 
-fn vlan(vlan: &PortVlan) -> String {
+/// A port's VLANs, in words.
+pub(super) fn vlan_in_words(vlan: &PortVlan) -> String {
     match &vlan.mode {
         VlanMode::Access { vid } => format!("access {vid}"),
         VlanMode::Trunk { allowed, native: None, .. } => format!("trunk {allowed}"),

@@ -77,7 +77,7 @@ pub enum Happening {
     },
     /// The configuration is another one, or was kept or saved.
     ConfigChanged {
-        /// What it took: `reload`, `edit`, `apply`, `confirm`, `rollback`, `save`.
+        /// What it took: `reload`, `edit`, `apply`, `confirm`, `rollback`, `save`, `reset`.
         by: &'static str,
         /// What changed, in a line.
         summary: String,
@@ -89,19 +89,33 @@ pub enum Happening {
 pub struct LinkChange {
     /// The port's name.
     pub port: String,
-    /// Its link now, in JSON whether it is `up`, its `mbps` (null: unknown) and whether it is `full_duplex`.
+    /// Its link now.
     #[serde(flatten, serialize_with = "link")]
     pub link: dpdk::Link,
 }
 
 fn link<S: serde::Serializer>(link: &dpdk::Link, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Fields {
-        up: bool,
-        mbps: Option<u32>,
-        full_duplex: bool,
+    LinkState::from(*link).serialize(serializer)
+}
+
+/// A link, as the control socket tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LinkState {
+    /// Whether frames can pass; on a vhost-user port, whether its VM is there.
+    pub up: bool,
+    /// Mbit/s, `None` if unknown.
+    pub mbps: Option<u32>,
+    /// Whether both directions work at once.
+    pub full_duplex: bool,
+    /// Whether speed and duplex were negotiated.
+    pub autoneg: bool,
+}
+
+impl From<dpdk::Link> for LinkState {
+    fn from(link: dpdk::Link) -> Self {
+        let dpdk::Link { up, mbps, full_duplex, autoneg } = link;
+        Self { up, mbps, full_duplex, autoneg }
     }
-    Fields { up: link.up, mbps: link.mbps, full_duplex: link.full_duplex }.serialize(serializer)
 }
 
 impl Happening {
@@ -215,7 +229,8 @@ mod tests {
         let link = dpdk::Link { up: true, mbps: Some(10_000), full_duplex: true, autoneg: true };
         let change = Happening::Link(LinkChange { port: "a".to_owned(), link });
         assert_eq!(change.to_string(), "port a: link up at 10 Gbit/s");
-        let fields = json!({ "kind": "link", "port": "a", "up": true, "mbps": 10_000, "full_duplex": true });
+        let fields = json!({ "kind": "link", "port": "a", "up": true, "mbps": 10_000, "full_duplex": true,
+                             "autoneg": true });
         assert_eq!(serde_json::to_value(&change).unwrap(), fields);
         let stuck = Happening::WorkerStuck { worker: 1, cpu: 3, seconds: 1.5 };
         let fields = json!({ "kind": "worker_stuck", "worker": 1, "cpu": 3, "seconds": 1.5 });

@@ -1,11 +1,14 @@
 //! The control plane: starts the switch from a file, watches over it, and stops it.
 
+mod addresses;
+mod cleared;
 mod describe;
 mod edit;
 mod flow_control;
 pub mod guest;
 mod happening;
 mod host;
+mod inspect;
 mod negotiated;
 mod plan;
 mod pools;
@@ -21,6 +24,7 @@ mod sockets;
 mod stations;
 mod tuning;
 mod virtio;
+mod vlans;
 mod vm;
 mod watch;
 
@@ -31,13 +35,18 @@ use std::time::{Duration, Instant};
 
 use dpdk::{Eal, EalOptions, Pci};
 use pollux_config::{Config, PortKind};
-use pollux_engine::fdb::{Fdb, FdbEntry, FdbKey, FdbOptions};
+use pollux_engine::fdb::{Fdb, FdbKey, FdbOptions};
 use pollux_engine::{Accounting, PortSpec, PortTotals, Snapshot};
 use pollux_net::{PortId, WorkerId};
 
+pub use addresses::{AddressFilter, KnownAddress};
+pub use cleared::CountedPort;
 pub use edit::Edit;
-pub use happening::{Happening, LinkChange};
+pub use happening::{Happening, LinkChange, LinkState};
 pub use host::{Host, HugePages};
+pub use inspect::{
+    Capabilities, Limits, OffloadInfo, PoolState, PortInfo, PortQueuesInfo, PortSummary, QueueInfo, RssInfo,
+};
 pub use plan::{MemoryPlan, Plan, PortPlan};
 pub use preflight::preflight;
 pub use qos::{ClassState, Colours, PolicerState, PortQosState, RateState, RuleState};
@@ -45,6 +54,7 @@ pub use reconfigure::ReconfigureError;
 pub use running::{ChangeError, Running};
 pub(crate) use shared::Shared;
 pub(crate) use sockets::remove_stale as remove_stale_socket;
+pub use vlans::VlanMembers;
 pub use vm::{Connection, Network, QueuePair, VmState};
 
 use crate::worker::{Commander, DpdkPlatform, Worker, WorkerError, orders};
@@ -110,15 +120,6 @@ pub struct Switch {
     loads: Vec<usize>,
     started: Instant,
     next_look: Instant,
-}
-
-/// An address that the FDB has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownAddress {
-    /// The name of the port that it is behind.
-    pub port: String,
-    /// The rest.
-    pub entry: FdbEntry,
 }
 
 impl Switch {
@@ -270,18 +271,6 @@ impl Switch {
     /// The addresses known, and how many there can be.
     pub fn fdb(&self) -> &Fdb {
         &self.shared.fdb
-    }
-
-    /// The addresses alive now, by VLAN and address.
-    pub fn addresses(&self) -> Vec<KnownAddress> {
-        let known = |entry: FdbEntry| {
-            let port = self.ports.iter().find(|port| port.id == entry.port)?;
-            Some(KnownAddress { port: port.name.clone(), entry })
-        };
-        let entries = self.shared.fdb.entries(self.shared.now_seconds());
-        let mut addresses: Vec<_> = entries.filter_map(known).collect();
-        addresses.sort_unstable_by_key(|known| (known.entry.key.vid(), known.entry.key.mac()));
-        addresses
     }
 
     /// The name of the port of this name or number.

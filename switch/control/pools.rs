@@ -47,6 +47,13 @@ impl Pools {
         near.unwrap_or_else(|| &self.by_socket[&self.home])
     }
 
+    /// The pools, by socket.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Mempool> {
+        let mut sockets: Vec<_> = self.by_socket.keys().collect();
+        sockets.sort_unstable();
+        sockets.into_iter().map(|socket| &self.by_socket[socket])
+    }
+
     /// Mbufs of all pools.
     pub(super) fn size(&self) -> u32 {
         self.by_socket.values().map(Mempool::size).sum()

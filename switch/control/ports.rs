@@ -11,6 +11,7 @@ use pollux_engine::PortTotals;
 use pollux_net::PortId;
 
 use super::StartError;
+use super::cleared::Cleared;
 use super::negotiated::Negotiated;
 use super::plan::{DATA_ROOM, PortPlan};
 use super::pools::Pools;
@@ -42,6 +43,8 @@ pub(super) struct LivePort {
     pub(super) qos: Option<PortQos>,
     /// What the workers had counted on a port of this number before it was this port.
     pub(super) before: PortTotals,
+    /// What had been counted when somebody cleared it.
+    pub(super) cleared: Cleared,
 }
 
 /// A device that was found and not yet started.
@@ -153,6 +156,7 @@ impl AttachedPort<'_> {
             pollers,
             qos: None,
             before,
+            cleared: Cleared::default(),
         };
         port.refresh();
         Ok((port, dealt))

@@ -103,6 +103,20 @@ impl Switch {
     /// What is wrong with it; the switch then runs as before, but for what the error says.
     pub fn reconfigure(&mut self, new: Config) -> Result<Changes, ReconfigureError> {
         let changes = self.would_change(&new)?;
+        self.carry_out(changes, new)
+    }
+
+    /// Stops a port and starts it anew, as it is.
+    ///
+    /// # Errors
+    ///
+    /// It doesn't start.
+    pub fn reset(&mut self, name: &str) -> Result<Changes, ReconfigureError> {
+        let changes = Changes { replaced: vec![name.to_owned()], ..Changes::default() };
+        self.carry_out(changes, self.config.clone())
+    }
+
+    fn carry_out(&mut self, changes: Changes, new: Config) -> Result<Changes, ReconfigureError> {
         let leaving = [&changes.replaced[..], &changes.detached].concat();
         let (late, early) = self.in_order(&changes, &new);
         let mut fresh = Vec::new();

@@ -24,6 +24,8 @@ pub struct Running {
     deadline: Option<Instant>,
     /// What hasn't been told yet.
     news: Vec<Happening>,
+    /// Whether somebody has asked for the end.
+    quits: bool,
 }
 
 /// A change was refused. The switch runs as before, but for what [`ReconfigureError`] says.
@@ -75,7 +77,7 @@ const RUNNING: &str = "running configuration";
 impl Running {
     /// `switch`, which was started from `text`, read from `file`.
     pub fn new(switch: Switch, file: impl Into<PathBuf>, text: String) -> Self {
-        Self { switch, file: file.into(), text, before: None, deadline: None, news: Vec::new() }
+        Self { switch, file: file.into(), text, before: None, deadline: None, news: Vec::new(), quits: false }
     }
 
     /// The file that [`reload`](Self::reload) reads.
@@ -86,6 +88,16 @@ impl Running {
     /// The configuration that runs, as text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Asks for the switch's end.
+    pub fn quit(&mut self) {
+        self.quits = true;
+    }
+
+    /// Whether somebody has asked for the switch's end.
+    pub fn quits(&self) -> bool {
+        self.quits
     }
 
     /// What became of the configuration since this was last asked.
@@ -251,6 +263,18 @@ impl Running {
         }
         edit::retain_statics(&mut document, |entry| entry.get("port").and_then(Item::as_str) != Some(name));
         self.change(document)
+    }
+
+    /// Stops a port and starts it anew, as it is. Its VM is disconnected meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// There is none; see [`Switch::reconfigure`].
+    pub fn reset(&mut self, name: &str) -> Result<Changes, ChangeError> {
+        self.refuse_while_pending()?;
+        let changes = self.switch.reset(name).map_err(ChangeError::Failed)?;
+        self.tell("reset", changes.to_string());
+        Ok(changes)
     }
 
     /// Adds `keys` to a table of a port, such as `flow_control`, in place of those of the same names.

@@ -89,7 +89,7 @@ impl<P: Platform> Snapshot<P> {
             let vlan = &mut vlans[vid.index()];
             for port in ports.iter().filter(|port| port.vlan.mode.is_member(vid)) {
                 vlan.members = vlan.members.with(port.id);
-                if sends_tagged(&port.vlan.mode, vid) {
+                if port.vlan.mode.sends_tagged(vid) {
                     vlan.tagged = vlan.tagged.with(port.id);
                 }
             }
@@ -161,12 +161,5 @@ impl<P: Platform> PortTable<P> {
             ingress: None,
             egress: None,
         }
-    }
-}
-
-fn sends_tagged(mode: &VlanMode, vid: Vid) -> bool {
-    match mode {
-        VlanMode::Access { .. } | VlanMode::Dot1qTunnel { .. } => false,
-        VlanMode::Trunk { native, native_tagged, .. } => *native != Some(vid) || *native_tagged,
     }
 }

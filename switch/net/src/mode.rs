@@ -37,6 +37,14 @@ impl VlanMode {
             Self::Trunk { allowed, native, .. } => *native == Some(vid) || allowed.contains(vid.value()),
         }
     }
+
+    /// Whether the port, a member of `vid`, sends its frames with the VLAN's tag.
+    pub fn sends_tagged(&self, vid: Vid) -> bool {
+        match self {
+            Self::Access { .. } | Self::Dot1qTunnel { .. } => false,
+            Self::Trunk { native, native_tagged, .. } => *native != Some(vid) || *native_tagged,
+        }
+    }
 }
 
 /// Whether a frame that leaves without any tag gets one of VID 0 to keep its priority.

@@ -3,10 +3,13 @@
 
 mod change;
 mod config;
+mod fdb;
+mod memory;
 mod ports;
 mod qos;
 mod switch;
 mod toml;
+mod vlan;
 
 use std::os::fd::OwnedFd;
 
@@ -72,7 +75,15 @@ impl Arguments {
 type Method = fn(&mut Running, Arguments) -> Result<Reply, Failure>;
 
 /// The methods of each noun.
-const NOUNS: &[&[(&str, Method)]] = &[switch::METHODS, ports::METHODS, qos::METHODS, config::METHODS];
+const NOUNS: &[&[(&str, Method)]] = &[
+    switch::METHODS,
+    ports::METHODS,
+    fdb::METHODS,
+    vlan::METHODS,
+    qos::METHODS,
+    config::METHODS,
+    memory::METHODS,
+];
 
 /// Every method's name.
 pub fn names() -> impl Iterator<Item = &'static str> {

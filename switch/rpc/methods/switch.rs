@@ -7,7 +7,7 @@ use crate::control::Running;
 use crate::rpc::VERSION;
 
 pub(super) const METHODS: &[(&str, Method)] =
-    &[("switch.info", info), ("accounting.show", accounting), ("drops.show", drops)];
+    &[("switch.info", info), ("switch.quit", quit), ("accounting.show", accounting), ("drops.show", drops)];
 
 fn info(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
     arguments.parse::<()>()?;
@@ -24,6 +24,12 @@ fn info(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
         "pending": pending,
     });
     Ok(info.into())
+}
+
+fn quit(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
+    arguments.parse::<()>()?;
+    running.quit();
+    Ok(json!({}).into())
 }
 
 fn accounting(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {

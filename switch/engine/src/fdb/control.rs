@@ -193,10 +193,14 @@ impl Fdb {
     /// The entries that are alive at `now`, in no order, one bucket after the other while workers go
     /// on: what comes or goes meanwhile may or may not be among them, and what is displaced may be twice.
     pub fn entries(&self, now: u32) -> impl Iterator<Item = FdbEntry> + '_ {
-        let buckets = (0..self.table.len() as u64).map(|number| self.table.bucket(number));
-        buckets
-            .flat_map(|bucket| bucket.slots())
-            .filter_map(Slot::entry)
+        (0..self.table.len() as u64).flat_map(move |number| self.bucket_entries(number, now))
+    }
+
+    /// The entries of one of the [`buckets`](Self::buckets) that are alive at `now`, as
+    /// [`entries`](Self::entries) has them.
+    pub fn bucket_entries(&self, number: u64, now: u32) -> impl Iterator<Item = FdbEntry> + '_ {
+        let entries = self.table.bucket(number).slots().filter_map(Slot::entry);
+        entries
             .filter(move |&(key, value)| self.is_live(key, value, now))
             .map(move |(key, value)| Self::described(key, value, now))
     }
