@@ -123,7 +123,12 @@ fn made_of(kind: &PortKind) -> PortKind {
 
 /// Settings of the whole switch that can change while it runs, and do.
 fn settings(old: &Config, new: &Config) -> Vec<&'static str> {
-    let settings = [("switch.burst", old.switch.burst != new.switch.burst)];
+    let settings = [
+        ("switch.burst", old.switch.burst != new.switch.burst),
+        ("switch.rest", old.switch.rest != new.switch.rest),
+        ("switch.rebalance", old.switch.rebalance != new.switch.rebalance),
+        ("switch.watchdog", old.switch.watchdog != new.switch.watchdog),
+    ];
     settings.iter().filter(|(_, changed)| *changed).map(|&(path, _)| path).collect()
 }
 
@@ -248,6 +253,20 @@ mod tests {
         let paused =
             changes(|old| old.replace("\"net_null0\"", "\"net_null0\"\nflow_control = { tx = false }"));
         assert_eq!(paused, Changes { retuned: vec!["a".to_owned()], ..Changes::default() });
+    }
+
+    #[test]
+    fn workers_rest_and_are_watched_otherwise_at_once() {
+        let settings = [
+            ("switch.rest", "rest = \"sleep\""),
+            ("switch.rebalance", "rebalance = { auto = true }"),
+            ("switch.watchdog", "watchdog = \"1s\""),
+        ];
+        for (path, key) in settings {
+            let changed = changes(|old| old.replace("cores = [1]", &format!("cores = [1]\n{key}")));
+            assert_eq!(changed, Changes { settings: vec![path], ..Changes::default() });
+        }
+        assert!(changes(|old| old.replace("cores = [1]", "cores = [1]\nrest = \"never\"")).is_empty());
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod tree;
 mod units;
 mod vhost;
 mod vlan;
+mod work;
 
 pub use changes::Changes;
 pub use config::Config;
@@ -46,6 +47,7 @@ pub use qos::{
 pub use switch::Switch;
 pub use units::Bytes;
 pub use vhost::{VhostOffloads, VhostRole, VhostUser};
+pub use work::{Rebalance, Rest, RestMode, Watchdog};
 
 use fault::Source;
 use tree::Reader;

@@ -16,6 +16,25 @@ pub const CORES: RangeInclusive<usize> = 0..=1023;
 /// Packet memory: from what two ports with short rings need to more than any host has had.
 pub const MEMORY: RangeInclusive<Bytes> = Bytes::mib(16)..=Bytes::mib(1 << 20);
 
+/// Times for which a worker finds nothing before it rests. Less would be a rest between two bursts.
+pub const REST_AFTER: RangeInclusive<Duration> = Duration::from_micros(1)..=Duration::from_secs(10);
+
+/// The longest sleep of a worker between two looks at its queues: what the kernel can do at least, and what
+/// fills a ring of 4096 descriptors at 4 Mpps at most.
+pub const REST_SLEEP: RangeInclusive<Duration> = Duration::from_micros(1)..=Duration::from_millis(1);
+
+/// For how long a worker waits for interrupts. Whoever changes the switch waits for its workers.
+pub const REST_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(1);
+
+/// Times over which load is measured, and between two changes of who polls what.
+pub const REBALANCE_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+
+/// Parts of a load.
+pub const LOAD_PART: (f64, f64) = (0.01, 1.0);
+
+/// Times after which something stands still: several looks of whoever watches at least.
+pub const WATCHDOG: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(3600);
+
 /// Entries the FDB can be sized for. Fewer than the lowest would not hold the stations of one host's
 /// VMs; the highest costs half a gigabyte (32 octets an entry), far beyond any layer-2 network.
 pub const FDB_CAPACITY: RangeInclusive<usize> = 1 << 10..=1 << 24;

@@ -1,10 +1,10 @@
 use pollux_net::MAX_WORKERS;
 
 use crate::tree::Node;
-use crate::{Bytes, limits, units};
+use crate::{Bytes, Rebalance, Rest, Watchdog, limits, units, work};
 
 /// What belongs to the whole process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Switch {
     /// CPUs that poll, one worker each, in the file's order and without repeats. `None`: all but the
     /// first.
@@ -15,11 +15,25 @@ pub struct Switch {
     pub memory: Option<Bytes>,
     /// Frames that a worker takes from a queue at once, at most.
     pub burst: u16,
+    /// What workers do that find nothing to do.
+    pub rest: Rest,
+    /// When receive queues go to other workers.
+    pub rebalance: Rebalance,
+    /// When it is looked into that something stands still.
+    pub watchdog: Watchdog,
 }
 
 impl Default for Switch {
     fn default() -> Self {
-        Self { cores: None, hugepages: true, memory: None, burst: *limits::RX_BURST.end() }
+        Self {
+            cores: None,
+            hugepages: true,
+            memory: None,
+            burst: *limits::RX_BURST.end(),
+            rest: Rest::default(),
+            rebalance: Rebalance::default(),
+            watchdog: Watchdog::default(),
+        }
     }
 }
 
@@ -32,6 +46,9 @@ pub(crate) fn read(node: &Node<'_>) -> Option<Switch> {
             burst: table
                 .get("burst", |node| node.number(&limits::RX_BURST))
                 .unwrap_or(*limits::RX_BURST.end()),
+            rest: table.get("rest", work::rest).unwrap_or_default(),
+            rebalance: table.get("rebalance", work::rebalance).unwrap_or_default(),
+            watchdog: table.get("watchdog", work::watchdog).unwrap_or_default(),
         })
     })
 }

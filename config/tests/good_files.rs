@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use pollux_config::{
     Bytes, ClassSettings, Config, Device, DeviceSpec, FlowControl, PauseThresholds, Policer, PolicerAction,
-    PortKind, PriorityFlowControl, QosProfile, Remark, Shaper, StaticEntry, Switch, VhostOffloads, VhostRole,
-    VhostUser, Wred, WredCurve, limits, parse,
+    PortKind, PriorityFlowControl, QosProfile, Rebalance, Remark, Rest, RestMode, Shaper, StaticEntry,
+    Switch, VhostOffloads, VhostRole, VhostUser, Watchdog, Wred, WredCurve, limits, parse,
 };
 use pollux_net::{
     Dscp, FlowMatch, MacMatch, MeterAlgorithm, MeterSpec, Pcp, PcpCoding, PortId, PortVlan, PriorityTags,
@@ -55,10 +55,37 @@ fn a_port_takes_what_it_is_told_to() {
 }
 
 #[test]
+fn workers_rest_share_and_are_watched_as_the_file_says() {
+    let switch = |keys: &str| load(&format!("[switch]\n{keys}\n[ports.a]\ndevice = \"net_null0\"\n")).switch;
+    let plain = switch("");
+    assert_eq!(plain.rest.mode, RestMode::Never);
+    assert!(!plain.rebalance.auto);
+    assert_eq!(plain.watchdog, Watchdog::default());
+    assert_eq!(switch("rest = \"interrupt\"").rest, Rest { mode: RestMode::Interrupt, ..plain.rest });
+    let rest =
+        switch("rest = { mode = \"interrupt\", after = \"1ms\", sleep = \"20us\", timeout = \"5ms\" }").rest;
+    let expected = Rest {
+        mode: RestMode::Interrupt,
+        after: Duration::from_millis(1),
+        sleep: Duration::from_micros(20),
+        timeout: Duration::from_millis(5),
+    };
+    assert_eq!(rest, expected);
+    let rebalance =
+        switch("rebalance = { auto = true, interval = \"10s\", improvement = 0.5, load = 1 }").rebalance;
+    let interval = Duration::from_secs(10);
+    assert_eq!(rebalance, Rebalance { auto: true, interval, improvement: 0.5, load: 1.0 });
+    let worker = Duration::from_secs(1);
+    assert_eq!(switch("watchdog = \"1s\"").watchdog, Watchdog { worker, ..plain.watchdog });
+    let tx = Duration::from_secs(30);
+    let watchdog = switch("watchdog = { worker = \"1s\", tx = \"30s\", reset = false }").watchdog;
+    assert_eq!(watchdog, Watchdog { worker, tx, reset: false });
+}
+
+#[test]
 fn the_promised_file_loads() {
     let config = load(PRODUCT);
-    let memory = Some(Bytes::mib(1024));
-    let switch = Switch { cores: Some(vec![2, 3]), hugepages: true, memory, burst: 32 };
+    let switch = Switch { cores: Some(vec![2, 3]), memory: Some(Bytes::mib(1024)), ..Switch::default() };
     assert_eq!(config.switch, switch);
     assert_eq!(config.fdb.capacity, 131_072);
     assert_eq!(config.fdb.ageing_time, Duration::from_secs(300));

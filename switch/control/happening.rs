@@ -3,22 +3,28 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use pollux_engine::PortTotals;
 use pollux_engine::fdb::FdbCounters;
+use pollux_engine::{PortTotals, Reason};
 use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::Switch;
+use super::{QueueMove, Switch};
 
-/// Frames that a port drops in a second before it is told.
-const DROPS_TO_TELL: u64 = 100;
+/// Frames that a port drops for one reason in a second without being told.
+const DROPS_UNTOLD: u64 = 1000;
 
-/// Something that happened. As JSON it has its name as `kind`, and the fields beside it; these don't change
-/// between releases.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+/// Something that happened. `docs/control.md` has the events that clients of the control socket are told.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Happening {
-    /// A port's link came, went or changed; on a vhost-user port, its VM.
+    /// A port's link came, went or changed.
     Link(LinkChange),
+    /// A VM came or went.
+    Vm {
+        /// The name of its port.
+        port: String,
+        /// Whether it is there.
+        up: bool,
+    },
     /// Addresses came, went or moved, over the last second.
     Addresses {
         /// Addresses that weren't known.
@@ -34,49 +40,41 @@ pub enum Happening {
     Drops {
         /// The port's name.
         port: String,
+        /// Why.
+        reason: Reason,
         /// How many.
         frames: u64,
-        /// The same by reason.
-        reasons: BTreeMap<String, u64>,
     },
-    /// A worker has finished no round for as long as `watchdog` says.
-    WorkerStuck {
+    /// A worker has finished no round for as long as `switch.watchdog` says, or goes on after that.
+    Worker {
         /// Its number.
         worker: u8,
         /// Its CPU.
         cpu: usize,
-        /// For how long.
+        /// Whether it stands still now.
+        stuck: bool,
+        /// For how long it has, or had.
         seconds: f64,
     },
-    /// A worker that was stuck goes on.
-    WorkerRecovered {
-        /// Its number.
-        worker: u8,
-        /// Its CPU.
-        cpu: usize,
-        /// How long it was stuck.
-        seconds: f64,
-    },
-    /// A port whose device took no frame any more was stopped and started again.
-    PortReset {
+    /// A device has taken no frame for as long as `switch.watchdog` says, though it has a link and was offered
+    /// some.
+    Reset {
         /// The port's name.
         port: String,
-        /// For how long it had taken none.
-        seconds: f64,
-        /// Why it didn't start again, or only in part. `None`: it did.
-        error: Option<String>,
-        /// The earliest that it can be reset again, in seconds from now.
-        again_after: f64,
+        /// What was found and done, in a sentence.
+        why: String,
+        /// Whether the port was stopped and started again.
+        done: bool,
     },
     /// Receive queues went to other workers, to even their load.
-    Rebalanced {
-        /// How many queues.
-        moves: usize,
+    Rebalance {
+        /// Which.
+        moves: Vec<QueueMove>,
         /// Why, in a sentence.
         reason: String,
     },
     /// The configuration is another one, or was kept or saved.
-    ConfigChanged {
+    Config {
         /// What it took: `reload`, `edit`, `apply`, `confirm`, `rollback`, `save`, `reset`.
         by: &'static str,
         /// What changed, in a line.
@@ -85,17 +83,12 @@ pub enum Happening {
 }
 
 /// A port's link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkChange {
     /// The port's name.
     pub port: String,
     /// Its link now.
-    #[serde(flatten, serialize_with = "link")]
     pub link: dpdk::Link,
-}
-
-fn link<S: serde::Serializer>(link: &dpdk::Link, serializer: S) -> Result<S::Ok, S::Error> {
-    LinkState::from(*link).serialize(serializer)
 }
 
 /// A link, as the control socket tells of it.
@@ -119,33 +112,60 @@ impl From<dpdk::Link> for LinkState {
 }
 
 impl Happening {
+    /// The kinds that there are.
+    pub const KINDS: [&str; 8] =
+        ["link", "vm", "addresses", "drops", "config", "worker", "rebalance", "reset"];
+
+    /// What kind of event it is.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Link(_) => "link",
+            Self::Vm { .. } => "vm",
+            Self::Addresses { .. } => "addresses",
+            Self::Drops { .. } => "drops",
+            Self::Worker { .. } => "worker",
+            Self::Reset { .. } => "reset",
+            Self::Rebalance { .. } => "rebalance",
+            Self::Config { .. } => "config",
+        }
+    }
+
+    /// What an event tells of it.
+    pub fn fields(&self) -> Value {
+        match self {
+            Self::Link(LinkChange { port, link }) => {
+                json!({ "port": port, "up": link.up, "mbps": link.mbps })
+            }
+            Self::Vm { port, up } => json!({ "port": port, "up": up }),
+            Self::Addresses { learned, moved, aged, evicted } => {
+                json!({ "learned": learned, "moved": moved, "aged": aged, "evicted": evicted })
+            }
+            Self::Drops { port, reason, frames } => {
+                json!({ "port": port, "reason": reason.name(), "frames": frames })
+            }
+            Self::Worker { worker, cpu, stuck, seconds } => {
+                json!({ "worker": worker, "cpu": cpu, "stuck": stuck, "seconds": seconds })
+            }
+            Self::Reset { port, why, done } => json!({ "port": port, "why": why, "done": done }),
+            Self::Rebalance { moves, reason } => json!({ "moves": moves, "reason": reason }),
+            Self::Config { by, summary } => json!({ "by": by, "summary": summary }),
+        }
+    }
+
     /// Writes it to the log: what somebody should look into as a warning, what goes on all the time for those
     /// alone who ask for it.
     pub fn log(&self) {
         match self {
-            Self::Addresses { .. } | Self::Drops { .. } => tracing::debug!("{self}"),
-            Self::WorkerStuck { .. } | Self::PortReset { error: None, .. } => tracing::warn!("{self}"),
-            Self::PortReset { error: Some(_), .. } => tracing::error!("{self}"),
             Self::Link(_)
-            | Self::WorkerRecovered { .. }
-            | Self::Rebalanced { .. }
-            | Self::ConfigChanged { .. } => {
-                tracing::info!("{self}")
+            | Self::Worker { stuck: false, .. }
+            | Self::Rebalance { .. }
+            | Self::Config { .. } => {
+                tracing::info!("{self}");
             }
+            Self::Vm { .. } | Self::Addresses { .. } | Self::Drops { .. } => tracing::debug!("{self}"),
+            Self::Worker { stuck: true, .. } | Self::Reset { .. } => tracing::warn!("{self}"),
         }
     }
-
-    /// The names that things that happen have as JSON.
-    pub const KINDS: [&str; 8] = [
-        "link",
-        "addresses",
-        "drops",
-        "worker_stuck",
-        "worker_recovered",
-        "port_reset",
-        "rebalanced",
-        "config_changed",
-    ];
 }
 
 /// In a sentence, for people.
@@ -153,29 +173,26 @@ impl fmt::Display for Happening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Link(LinkChange { port, link }) => write!(f, "port {port}: link {link}"),
+            Self::Vm { port, up: true } => write!(f, "port {port}: the VM is there"),
+            Self::Vm { port, up: false } => write!(f, "port {port}: the VM is gone"),
             Self::Addresses { learned, moved, aged, evicted } => {
                 write!(f, "addresses: {learned} learned, {moved} moved, {aged} aged, {evicted} evicted")
             }
-            Self::Drops { port, frames, reasons } => {
-                let reasons: Vec<_> = reasons.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
-                write!(f, "port {port}: {frames} frames dropped in a second: {}", reasons.join(", "))
+            Self::Drops { port, reason, frames } => {
+                write!(f, "port {port}: {frames} frames dropped in a second: {reason}")
             }
-            Self::WorkerStuck { worker, cpu, seconds } => write!(
+            Self::Worker { worker, cpu, stuck: true, seconds } => write!(
                 f,
                 "worker {worker} has finished no round for {seconds:.1} s: see what else runs on CPU {cpu}"
             ),
-            Self::WorkerRecovered { worker, cpu, seconds } => {
+            Self::Worker { worker, cpu, stuck: false, seconds } => {
                 write!(f, "worker {worker} on CPU {cpu} goes on after {seconds:.1} s")
             }
-            Self::PortReset { port, seconds, error: None, again_after } => write!(
-                f,
-                "port {port} took no frame for {seconds:.1} s and was reset; not again for {again_after:.0} s"
-            ),
-            Self::PortReset { port, seconds, error: Some(error), .. } => {
-                write!(f, "port {port} took no frame for {seconds:.1} s, and its reset failed: {error}")
+            Self::Reset { port, why, .. } => write!(f, "port {port} {why}"),
+            Self::Config { by, summary } => write!(f, "configuration, {by}: {summary}"),
+            Self::Rebalance { moves, reason } => {
+                write!(f, "rx queues moved to other workers: {}: {reason}", moves.len())
             }
-            Self::Rebalanced { moves, reason } => write!(f, "{moves} rx queues moved: {reason}"),
-            Self::ConfigChanged { by, summary } => write!(f, "configuration, {by}: {summary}"),
         }
     }
 }
@@ -192,8 +209,11 @@ impl Switch {
     pub(super) fn count_happenings(&mut self) -> Vec<Happening> {
         let (addresses, totals) = (self.shared.fdb.counters(), self.totals());
         let mut happened: Vec<_> = since(&self.counted.addresses, &addresses).into_iter().collect();
-        let drops = &self.counted.drops;
-        happened.extend(totals.iter().filter_map(|(port, now)| dropped(port, drops.get(port)?, now)));
+        for (port, now) in &totals {
+            if let Some(before) = self.counted.drops.get(port) {
+                happened.extend(dropped(port, before, now));
+            }
+        }
         self.counted = Counted { addresses, drops: totals.into_iter().collect() };
         happened
     }
@@ -208,52 +228,39 @@ fn since(before: &FdbCounters, now: &FdbCounters) -> Option<Happening> {
     any.then_some(Happening::Addresses { learned, moved, aged, evicted })
 }
 
-fn dropped(port: &str, before: &PortTotals, now: &PortTotals) -> Option<Happening> {
-    // A port that was replaced counts from nothing.
-    let frames = now.dropped().checked_sub(before.dropped()).filter(|&frames| frames >= DROPS_TO_TELL)?;
-    let by_reason = now.drops_by_reason().filter_map(|(reason, drops)| {
-        let more = drops.checked_sub(before.drops[reason.index()]).filter(|&more| more > 0)?;
-        Some((reason.to_string(), more))
-    });
-    Some(Happening::Drops { port: port.to_owned(), frames, reasons: by_reason.collect() })
+fn dropped(port: &str, before: &PortTotals, now: &PortTotals) -> impl Iterator<Item = Happening> {
+    now.drops_by_reason().filter_map(|(reason, drops)| {
+        // A port that was replaced counts from nothing.
+        let more = drops.checked_sub(before.drops[reason.index()]).filter(|&more| more > DROPS_UNTOLD)?;
+        Some(Happening::Drops { port: port.to_owned(), reason, frames: more })
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pollux_engine::Reason;
-    use serde_json::json;
 
     #[test]
-    fn what_happened_is_json_with_a_name() {
+    fn a_link_is_told_in_words_and_in_fields() {
         let link = dpdk::Link { up: true, mbps: Some(10_000), full_duplex: true, autoneg: true };
         let change = Happening::Link(LinkChange { port: "a".to_owned(), link });
         assert_eq!(change.to_string(), "port a: link up at 10 Gbit/s");
-        let fields = json!({ "kind": "link", "port": "a", "up": true, "mbps": 10_000, "full_duplex": true,
-                             "autoneg": true });
-        assert_eq!(serde_json::to_value(&change).unwrap(), fields);
-        let stuck = Happening::WorkerStuck { worker: 1, cpu: 3, seconds: 1.5 };
-        let fields = json!({ "kind": "worker_stuck", "worker": 1, "cpu": 3, "seconds": 1.5 });
-        assert_eq!(serde_json::to_value(&stuck).unwrap(), fields);
-        let changed = Happening::ConfigChanged { by: "edit", summary: "attached a".to_owned() };
-        for happened in [change, stuck, changed] {
-            let json = serde_json::to_value(&happened).unwrap();
-            assert!(Happening::KINDS.iter().any(|kind| json["kind"] == *kind), "{json}");
-        }
+        assert_eq!(change.fields(), json!({ "port": "a", "up": true, "mbps": 10_000 }));
+        assert!(Happening::KINDS.contains(&change.kind()));
     }
 
     #[test]
-    fn many_drops_are_told_with_their_reasons() {
+    fn many_drops_are_told_by_reason() {
         let mut before = PortTotals::default();
         before.drops[Reason::Runt.index()] = 7;
         let mut now = before;
-        now.drops[Reason::Runt.index()] += DROPS_TO_TELL - 1;
-        assert_eq!(dropped("a", &before, &now), None);
-        now.drops[Reason::TxFull.index()] += 1;
-        let reasons = [("runt".to_owned(), DROPS_TO_TELL - 1), ("tx_full".to_owned(), 1)];
-        let told = Happening::Drops { port: "a".to_owned(), frames: DROPS_TO_TELL, reasons: reasons.into() };
-        assert_eq!(dropped("a", &before, &now), Some(told));
-        assert_eq!(dropped("a", &now, &PortTotals::default()), None, "begun anew");
+        now.drops[Reason::Runt.index()] += DROPS_UNTOLD;
+        assert_eq!(dropped("a", &before, &now).count(), 0);
+        now.drops[Reason::TxFull.index()] += DROPS_UNTOLD + 1;
+        let told =
+            Happening::Drops { port: "a".to_owned(), reason: Reason::TxFull, frames: DROPS_UNTOLD + 1 };
+        assert_eq!(dropped("a", &before, &now).collect::<Vec<_>>(), [told]);
+        assert_eq!(dropped("a", &now, &PortTotals::default()).count(), 0, "begun anew");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod guest;
 mod happening;
 mod host;
 mod inspect;
+mod load;
 mod negotiated;
 mod plan;
 mod pools;
@@ -16,8 +17,10 @@ mod ports;
 mod preflight;
 mod presence;
 mod qos;
+mod rebalance;
 mod reconfigure;
 pub mod report;
+mod rest;
 mod running;
 mod shared;
 mod sockets;
@@ -27,6 +30,8 @@ mod virtio;
 mod vlans;
 mod vm;
 mod watch;
+mod watchdog;
+mod workers;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -50,12 +55,14 @@ pub use inspect::{
 pub use plan::{MemoryPlan, Plan, PortPlan};
 pub use preflight::preflight;
 pub use qos::{ClassState, Colours, PolicerState, PortQosState, RateState, RuleState};
+pub use rebalance::{QueueMove, Rebalancing};
 pub use reconfigure::ReconfigureError;
 pub use running::{ChangeError, Running};
 pub(crate) use shared::Shared;
 pub(crate) use sockets::remove_stale as remove_stale_socket;
 pub use vlans::VlanMembers;
 pub use vm::{Connection, Network, QueuePair, VmState};
+pub use workers::{BurstCount, RestState, RxQueueState, WorkerState};
 
 use crate::worker::{Commander, DpdkPlatform, Worker, WorkerError, orders};
 use pools::Pools;
@@ -113,6 +120,10 @@ pub struct Switch {
     moved: Option<u64>,
     /// What was counted when it was last told.
     counted: happening::Counted,
+    /// How busy workers were.
+    marks: load::Marks,
+    measuring: rebalance::Measuring,
+    watchdog: watchdog::Watchdog,
     /// What ports that are gone had counted.
     departed: PortTotals,
     /// The NUMA socket of each worker's CPU, and the receive queues that it polls.
@@ -152,17 +163,24 @@ impl Switch {
         for port in attached {
             let (queues, socket) = port.rx_queues()?;
             let pollers = plan::spread_queues(queues, socket, &sockets, &mut loads);
-            let (port, dealt) = port.start(&pools, multi_segment(&config), pollers, platforms.len())?;
+            let (port, dealt) = port.start(
+                &pools,
+                multi_segment(&config),
+                pollers,
+                platforms.len(),
+                rest::interrupts(&config),
+            )?;
             hand_over(port.id, dealt, &mut platforms);
             ports.push(port);
         }
         let mut maker = qos::Maker::new(&eal, &config, platforms.len(), std::iter::empty());
         for (live, port) in ports.iter_mut().zip(&config.ports) {
             // No queue is there yet that would have to grow.
-            live.qos = maker.make(port, live.first_poller(), None, &mut Vec::new())?;
+            live.qos = maker.make(port, live.server, None, &mut Vec::new())?;
         }
 
-        let shared = Arc::new(Shared::new(fdb(&config)?, snapshot(&config, &ports, &[]), plan.cpus.len()));
+        let rest = rest::plans(&eal, &config.switch.rest, sockets.len(), &ports);
+        let shared = Arc::new(Shared::new(fdb(&config)?, snapshot(&config, &ports, &[]), rest));
         for port in ports.iter().filter(|port| port.link.up) {
             shared.set_link(port.id, true);
         }
@@ -180,6 +198,9 @@ impl Switch {
             config,
             moved: None,
             counted: happening::Counted::default(),
+            marks: load::Marks::default(),
+            measuring: rebalance::Measuring::NEW,
+            watchdog: watchdog::Watchdog::default(),
             departed: PortTotals::default(),
             sockets,
             loads,
@@ -194,7 +215,7 @@ impl Switch {
         let (ready, all_ready) = channel();
         for ((number, platform), &cpu) in platforms.into_iter().enumerate().zip(&self.plan.cpus) {
             let id = WorkerId(number as u8);
-            let (commander, orders) = orders();
+            let (commander, orders) = orders(self.eal.tsc_hz());
             self.commanders.push(commander);
             let worker = Worker { id, cpu, platform, orders, shared: self.shared.clone() };
             let ready = ready.clone();

@@ -7,7 +7,7 @@ use dpdk::{
     Device, Eal, Port, PortConfig, RssTypes, SharedTxQueue, Started, Stopped, VhostOffloads, VhostPort,
 };
 use pollux_config::{DeviceSpec, PortKind, VhostRole};
-use pollux_engine::PortTotals;
+use pollux_engine::{PortTotals, QueueCounters};
 use pollux_net::PortId;
 
 use super::StartError;
@@ -39,6 +39,15 @@ pub(super) struct LivePort {
     pub(super) presence: Presence,
     /// The workers that poll its queues, one for each queue.
     pub(super) pollers: Vec<usize>,
+    /// The worker that sends what waits in its queues: the one that polled its first receive queue to begin
+    /// with.
+    pub(super) server: usize,
+    /// Its device's NUMA socket.
+    pub(super) socket: Option<usize>,
+    /// What each of its receive queues brought.
+    pub(super) counters: Vec<Arc<QueueCounters>>,
+    /// Whether workers can wait for its receive queues.
+    pub(super) interrupts: bool,
     /// Its priorities, queues and rates.
     pub(super) qos: Option<PortQos>,
     /// What the workers had counted on a port of this number before it was this port.
@@ -97,13 +106,15 @@ pub(super) fn attach<'a>(
 
 impl AttachedPort<'_> {
     /// Starts the device, and deals its queues out. `pollers` names a worker for each receive queue, of
-    /// `workers` in all. `multi_segment` says whether some port's frames may take several mbufs.
+    /// `workers` in all. `multi_segment` says whether some port's frames may take several mbufs, `interrupts`
+    /// whether workers are to wait for those of its queues.
     pub(super) fn start(
         self,
         pools: &Pools,
         multi_segment: bool,
         pollers: Vec<usize>,
         workers: usize,
+        interrupts: bool,
     ) -> Result<(LivePort, Dealt), StartError> {
         let Self { config, plan, device, socket, negotiated } = self;
         let failed = |error| StartError::Port(config.name.clone(), error);
@@ -120,6 +131,7 @@ impl AttachedPort<'_> {
                 PortKind::Device(device) => device.promiscuous,
                 PortKind::VhostUser(_) => false,
             },
+            rx_interrupts: interrupts,
             ..PortConfig::default()
         };
         let mut device = device
@@ -130,12 +142,15 @@ impl AttachedPort<'_> {
         }
         let tuning = Tuning::of(config);
         tuning.set(&tuning.at_start(), &mut device).map_err(failed)?;
-        let queues = device.take_queues().map_err(failed)?;
+        let mut queues = device.take_queues().map_err(failed)?;
+        let interrupts = interrupts && queues.rx.iter_mut().all(dpdk::RxQueue::has_interrupt);
         let vm = device.vhost().cloned();
         let vhost_enabled = vm.is_some().then(Arc::<AtomicU64>::default);
+        let counters: Vec<_> = queues.rx.iter().map(|_| Arc::<QueueCounters>::default()).collect();
         let source = |queue: dpdk::RxQueue| {
             let poller = pollers.get(usize::from(queue.index())).copied().unwrap_or(0);
-            (poller, Source { port: plan.id, queue })
+            let counters = counters[usize::from(queue.index())].clone();
+            (poller, Source { port: plan.id, queue, counters })
         };
         let dealt = Dealt {
             sources: queues.rx.into_iter().map(source).collect(),
@@ -153,7 +168,11 @@ impl AttachedPort<'_> {
             negotiated,
             link,
             presence,
+            server: pollers.first().copied().unwrap_or(0),
             pollers,
+            socket: socket.map(|socket| socket as usize),
+            counters,
+            interrupts,
             qos: None,
             before,
             cleared: Cleared::default(),
@@ -212,9 +231,9 @@ impl LivePort {
         changed.then_some(link)
     }
 
-    /// The worker that polls its first receive queue.
-    pub(super) fn first_poller(&self) -> usize {
-        self.pollers.first().copied().unwrap_or(0)
+    /// Whether it has queues that this worker serves.
+    pub(super) fn is_served_by(&self, worker: usize) -> bool {
+        self.server == worker && self.qos.as_ref().is_some_and(|qos| qos.queues().is_some())
     }
 
     /// Frames that wait in its queues.

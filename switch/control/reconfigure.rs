@@ -16,7 +16,7 @@ use super::plan::{self, MemoryPlan, PortPlan};
 use super::ports::{self, Dealt, LivePort};
 use super::qos::{Enlargement, Maker, PortQos};
 use super::tuning::Tuning;
-use super::{Host, StartError, Switch, multi_segment, preflight};
+use super::{Host, StartError, Switch, multi_segment, preflight, rest};
 use crate::worker::Order;
 
 /// How long a worker may take for a round. It takes microseconds, unless the kernel runs something else
@@ -103,7 +103,8 @@ impl Switch {
     /// What is wrong with it; the switch then runs as before, but for what the error says.
     pub fn reconfigure(&mut self, new: Config) -> Result<Changes, ReconfigureError> {
         let changes = self.would_change(&new)?;
-        self.carry_out(changes, new)
+        self.carry_out(&changes, new)?;
+        Ok(changes)
     }
 
     /// Stops a port and starts it anew, as it is.
@@ -113,12 +114,14 @@ impl Switch {
     /// It doesn't start.
     pub fn reset(&mut self, name: &str) -> Result<Changes, ReconfigureError> {
         let changes = Changes { replaced: vec![name.to_owned()], ..Changes::default() };
-        self.carry_out(changes, self.config.clone())
+        self.carry_out(&changes, self.config.clone())?;
+        Ok(changes)
     }
 
-    fn carry_out(&mut self, changes: Changes, new: Config) -> Result<Changes, ReconfigureError> {
+    /// Makes the switch what `new` says, which takes these changes and was found to lack nothing.
+    pub(super) fn carry_out(&mut self, changes: &Changes, new: Config) -> Result<(), ReconfigureError> {
         let leaving = [&changes.replaced[..], &changes.detached].concat();
-        let (late, early) = self.in_order(&changes, &new);
+        let (late, early) = self.in_order(changes, &new);
         let mut fresh = Vec::new();
         self.prepare(&new, &early, &mut fresh)?;
         let tuned = match self.tune(&changes.retuned, &new) {
@@ -142,14 +145,14 @@ impl Switch {
             }
         };
         self.enlarge(qos.enlargements)?;
-        let elsewhere = self.in_other_vlans(&changes, &new);
+        let elsewhere = self.in_other_vlans(changes, &new);
         if self.config.switch.burst != new.switch.burst {
             self.order_all(|_| Order::Burst(new.switch.burst));
         }
         self.config = new;
         self.join(fresh, qos.ports)?;
-        self.apply_fdb(&changes, &elsewhere);
-        Ok(changes)
+        self.apply_fdb(changes, &elsewhere);
+        Ok(())
     }
 
     /// The ports that can be made only after others have gone, because they have the same device or
@@ -239,8 +242,13 @@ impl Switch {
         let (queues, socket) = attached.rx_queues()?;
         let mut loads = self.loads.clone();
         let pollers = plan::spread_queues(queues, socket, &self.sockets, &mut loads);
-        let (mut port, dealt) =
-            attached.start(&self.pools, multi_segment(config), pollers, self.sockets.len())?;
+        let (mut port, dealt) = attached.start(
+            &self.pools,
+            multi_segment(config),
+            pollers,
+            self.sockets.len(),
+            rest::interrupts(config),
+        )?;
         self.loads = loads;
         port.before = self.counted(id);
         Ok((port, dealt))
@@ -312,7 +320,7 @@ impl Switch {
         let start = Instant::now();
         while ports.iter().any(|port| port.waiting() > 0) {
             if start.elapsed() > PATIENCE {
-                let server = ports.iter().find(|port| port.waiting() > 0).map_or(0, LivePort::first_poller);
+                let server = ports.iter().find(|port| port.waiting() > 0).map_or(0, |port| port.server);
                 return Err(ReconfigureError::Stuck(WorkerId(server as u8)));
             }
             std::thread::sleep(PAUSE);
@@ -328,7 +336,7 @@ impl Switch {
         let mut new = NewQos::default();
         for live in self.ports.iter().chain(fresh.iter().map(|(port, _)| port)) {
             let Some(port) = config.ports.iter().find(|port| port.name == live.name) else { continue };
-            let qos = maker.make(port, live.first_poller(), live.qos.as_ref(), &mut new.enlargements)?;
+            let qos = maker.make(port, live.server, live.qos.as_ref(), &mut new.enlargements)?;
             new.ports.push((live.id, qos));
         }
         Ok(new)
@@ -454,13 +462,13 @@ impl Switch {
 
     /// Puts the tables of the ports that there are in place, and waits until every worker has taken them
     /// up and followed its orders.
-    fn publish(&self) -> Result<(), ReconfigureError> {
+    pub(super) fn publish(&self) -> Result<(), ReconfigureError> {
         self.publish_with(&[])
     }
 
     /// As [`publish`](Self::publish); workers are also to empty the queues of ports that are `leaving`.
     fn publish_with(&self, leaving: &[LivePort]) -> Result<(), ReconfigureError> {
-        self.shared.publish(super::snapshot(&self.config, &self.ports, leaving));
+        self.shared.publish(super::snapshot(&self.config, &self.ports, leaving), self.rest_plans());
         let start = Instant::now();
         while let Some(worker) = self.shared.behind() {
             if start.elapsed() > PATIENCE {

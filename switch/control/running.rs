@@ -370,7 +370,7 @@ impl Running {
     }
 
     fn tell(&mut self, by: &'static str, summary: String) {
-        self.news.push(Happening::ConfigChanged { by, summary });
+        self.news.push(Happening::Config { by, summary });
     }
 
     fn note(&mut self, text: String) {

@@ -8,12 +8,20 @@ use pollux_engine::fdb::Fdb;
 use pollux_engine::{Snapshot, WorkerStats};
 use pollux_net::{PortId, PortSet, WorkerId};
 
-use crate::worker::DpdkPlatform;
+use crate::worker::{DpdkPlatform, RestPlan};
 
 /// A snapshot with its place in the order of publication.
 pub(crate) struct Published {
     pub(crate) epoch: u64,
     pub(crate) snapshot: Snapshot<DpdkPlatform>,
+    /// How each worker rests.
+    rest: Vec<RestPlan>,
+}
+
+impl Published {
+    pub(crate) fn rest_of(&self, worker: WorkerId) -> RestPlan {
+        self.rest.get(usize::from(worker.0)).copied().unwrap_or(RestPlan::NEVER)
+    }
 }
 
 /// How far one worker is, on a cache line of its own. The worker writes, the control plane reads.
@@ -42,10 +50,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(fdb: Fdb, snapshot: Snapshot<DpdkPlatform>, workers: usize) -> Self {
+    pub(crate) fn new(fdb: Fdb, snapshot: Snapshot<DpdkPlatform>, rest: Vec<RestPlan>) -> Self {
+        let workers = rest.len();
         Self {
             fdb,
-            published: ArcSwap::from_pointee(Published { epoch: 0, snapshot }),
+            published: ArcSwap::from_pointee(Published { epoch: 0, snapshot, rest }),
             links: AtomicU64::new(0),
             now_seconds: AtomicU32::new(0),
             stop: AtomicBool::new(false),
@@ -90,12 +99,12 @@ impl Shared {
         self.adopted[usize::from(worker.0)].0.store(published.epoch, Ordering::Release);
     }
 
-    /// Puts `snapshot` in place of the current one. Workers take it up between bursts; the old one is
+    /// Puts `snapshot` and how workers rest in place of the current ones. Workers take it up between bursts; the old one is
     /// kept until [`reclaim`](Self::reclaim) finds that all have.
-    pub(crate) fn publish(&self, snapshot: Snapshot<DpdkPlatform>) {
+    pub(crate) fn publish(&self, snapshot: Snapshot<DpdkPlatform>, rest: Vec<RestPlan>) {
         let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
         let epoch = self.published.load().epoch + 1;
-        retired.push(self.published.swap(Arc::new(Published { epoch, snapshot })));
+        retired.push(self.published.swap(Arc::new(Published { epoch, snapshot, rest })));
     }
 
     /// A worker that hasn't taken up the current snapshot yet, if there is one.
@@ -122,14 +131,14 @@ mod tests {
 
     fn shared(workers: usize) -> Shared {
         let fdb = Fdb::new(FdbOptions { capacity: 1024, ageing_seconds: 300, seed: 1 });
-        Shared::new(fdb, Snapshot::new(&[]), workers)
+        Shared::new(fdb, Snapshot::new(&[]), vec![RestPlan::NEVER; workers])
     }
 
     #[test]
     fn an_old_snapshot_waits_for_the_slowest_worker() {
         let shared = shared(2);
-        shared.publish(Snapshot::new(&[]));
-        shared.publish(Snapshot::new(&[]));
+        shared.publish(Snapshot::new(&[]), Vec::new());
+        shared.publish(Snapshot::new(&[]), Vec::new());
         assert_eq!(shared.reclaim(), 2);
         assert_eq!(shared.behind(), Some(WorkerId(0)));
         shared.adopt(WorkerId(0), &shared.published.load());

@@ -51,13 +51,17 @@ impl Switch {
         self.shared.fdb.sweep(now, self.shared.fdb.buckets().div_ceil(SWEEPS_PER_PASS));
         self.shared.reclaim();
         self.follow_moved_stations();
+        let mut happened = self.look_at_workers();
+        happened.extend(self.look_at_devices());
         if !second_passed {
-            return Vec::new();
+            return happened;
         }
         self.look_at_qos();
         // Devices without link events are asked once a second, the others as a precaution.
-        let mut happened = self.look_at(|_| true);
+        happened.extend(self.look_at(|_| true));
         happened.extend(self.count_happenings());
+        self.marks.add(self.mark());
+        happened.extend(self.rebalance_when_due());
         happened
     }
 
@@ -70,7 +74,7 @@ impl Switch {
             ended |= qos.let_go();
         }
         if ended {
-            self.shared.publish(super::snapshot(&self.config, &self.ports, &[]));
+            self.shared.publish(super::snapshot(&self.config, &self.ports, &[]), self.rest_plans());
         }
     }
 
@@ -82,6 +86,9 @@ impl Switch {
                 self.shared.set_link(port.id, link.up);
                 if !link.up {
                     self.moved = None;
+                }
+                if port.device.vhost().is_some() {
+                    changes.push(Happening::Vm { port: port.name.clone(), up: link.up });
                 }
                 changes.push(Happening::Link(LinkChange { port: port.name.clone(), link }));
             }

@@ -117,13 +117,14 @@ impl Hub {
     pub(super) fn publish(&self, happened: &Happening) {
         let number = self.published.fetch_add(1, Ordering::Relaxed) + 1;
         let subscribers = self.subscribers();
-        let mut fields = serde_json::to_value(happened).expect("maps with text keys");
-        let kind = fields["kind"].as_str().unwrap_or_default().to_owned();
-        let mut wanting = subscribers.iter().filter(|subscriber| subscriber.wish.includes(&kind)).peekable();
+        let kind = happened.kind();
+        let mut wanting = subscribers.iter().filter(|subscriber| subscriber.wish.includes(kind)).peekable();
         if wanting.peek().is_none() {
             return;
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let mut fields = happened.fields();
+        fields["kind"] = kind.into();
         fields["number"] = number.into();
         fields["time_ms"] = (now.as_millis() as u64).into();
         let line = line(&fields);
@@ -178,7 +179,7 @@ mod tests {
     }
 
     fn changed(summary: &str) -> Happening {
-        Happening::ConfigChanged { by: "edit", summary: summary.to_owned() }
+        Happening::Config { by: "edit", summary: summary.to_owned() }
     }
 
     fn link(up: bool) -> Happening {
@@ -247,7 +248,7 @@ mod tests {
     #[test]
     fn unknown_kinds_are_refused_with_those_that_there_are() {
         let refusal = |params| Wish::of(params).err().unwrap().message;
-        assert!(refusal(json!({ "kinds": ["lnk"] })).contains("there are link, addresses"));
+        assert!(refusal(json!({ "kinds": ["lnk"] })).contains("there are link, vm"));
         assert!(refusal(json!({ "kinds": "link" })).starts_with("parameters"));
         assert!(Wish::of(json!({})).is_ok());
     }

@@ -3,6 +3,7 @@
 
 mod orders;
 mod platform;
+mod rest;
 mod vhost;
 
 use std::sync::Arc;
@@ -10,14 +11,16 @@ use std::thread::JoinHandle;
 
 use arc_swap::Cache;
 use core_affinity::CoreId;
-use pollux_engine::datapath::{Batch, Context, Outbox, walk};
+use pollux_engine::datapath::{Batch, Context, Outbox, has_waiting, walk};
 use pollux_net::WorkerId;
 
-pub(crate) use orders::{Commander, Order, Orders, orders};
+pub(crate) use orders::{Commander, HandedOver, Order, Orders, orders};
 pub(crate) use platform::{DpdkPlatform, Sink, Source};
+pub(crate) use rest::RestPlan;
 pub(crate) use vhost::VhostSink;
 
 use crate::control::Shared;
+use rest::Rest;
 
 /// What a worker starts with.
 pub(crate) struct Worker {
@@ -70,6 +73,8 @@ impl Worker {
         if !core_affinity::set_for_current(CoreId { id: self.cpu }) {
             return Err(WorkerError::Pin(self.id, self.cpu));
         }
+        // Sleeps are as long as they are asked to be, not 50 us longer.
+        let _ = nix::sys::prctl::set_timerslack(1);
         eal.register_thread().map_err(|error| WorkerError::Register(self.id, error))
     }
 
@@ -79,11 +84,15 @@ impl Worker {
         let mut cache = Cache::new(&self.shared.published);
         let stats = &self.shared.stats[usize::from(self.id.0)];
         let mut adopted = u64::MAX;
+        let mut rest = Rest::new();
+        let mut filled_at = 0;
+        let mut now = pollux_cpu::cycles();
         while !self.shared.is_stopping() {
             let published = cache.load();
             if published.epoch != adopted {
                 self.orders.follow(&mut self.platform);
                 adopted = published.epoch;
+                rest.follow(published.rest_of(self.id));
                 self.shared.adopt(self.id, published);
             }
             let context = Context {
@@ -91,12 +100,29 @@ impl Worker {
                 fdb: &self.shared.fdb,
                 links: self.shared.links(),
                 now_seconds: self.shared.now_seconds(),
-                now_cycles: if published.snapshot.needs_clock() { pollux_cpu::cycles() } else { 0 },
+                now_cycles: now,
                 worker: self.id,
                 stats,
             };
-            walk(&mut batch, &context, &mut outbox, &mut self.platform, &mut ());
+            if self.orders.expects() {
+                self.orders.take_over(&mut self.platform, now);
+            }
+            if context.now_seconds != filled_at {
+                filled_at = context.now_seconds;
+                self.platform.count_fill();
+            }
+            self.platform.begin_round(now);
+            let frames = walk(&mut batch, &context, &mut outbox, &mut self.platform, &mut ());
             thread.pass();
+            let end = pollux_cpu::cycles();
+            let busy = frames > 0 || has_waiting(&context);
+            stats.work.count_round(busy, end - now);
+            now = end;
+            if rest.is_due(busy, now) && !self.orders.expects() {
+                let interrupted = rest.rest(&mut self.platform);
+                now = pollux_cpu::cycles();
+                stats.work.count_sleep(interrupted, now - end);
+            }
         }
         self.platform
     }

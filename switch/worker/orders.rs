@@ -3,10 +3,11 @@
 //! A worker looks for orders only when it takes up a new snapshot, and says that it has taken it up when
 //! it has carried them out. So whoever publishes a snapshot after giving orders knows, once every worker
 //! has adopted it, that all have been followed. Queues that a worker gives up travel back by a channel:
-//! what is dropped with them is for the control plane to drop.
+//! what is dropped with them is for the control plane to drop. A queue that another worker is to have goes to
+//! it directly, so that its frames wait for two rounds and not for the control plane.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 
 use dpdk::Mbuf;
 use pollux_engine::qos::{PortQueues, Storage};
@@ -16,6 +17,9 @@ use super::platform::{DpdkPlatform, Sink, Source};
 
 /// Orders that a worker may be behind with: every queue of every port at once.
 const WAITING: usize = MAX_PORTS * MAX_PORTS;
+
+/// Queues that a worker may expect at once: more than are ever handed over in one go.
+const MAX_EXPECTED: usize = 64;
 
 /// One change.
 pub(crate) enum Order {
@@ -27,6 +31,10 @@ pub(crate) enum Order {
     GiveUp(PortId),
     /// Take so many frames from a queue at once.
     Burst(u16),
+    /// Give this queue of the port to another worker, who [expects](Self::Expect) it.
+    HandOver(PortId, u16, SyncSender<HandedOver>),
+    /// Poll the queue that comes here too.
+    Expect(Receiver<HandedOver>),
     /// Give these queues more room.
     Enlarge(Arc<PortQueues<Mbuf>>, Storage<Mbuf>),
 }
@@ -37,12 +45,32 @@ pub(crate) enum GivenUp {
     Source(Source),
     Sink(Sink),
     Storage(Arc<PortQueues<Mbuf>>, Storage<Mbuf>),
+    From(Receiver<HandedOver>),
+    To(SyncSender<HandedOver>),
+}
+
+/// A queue on its way from one worker to another.
+pub(crate) struct HandedOver {
+    source: Source,
+    /// When it is to be polled, in cycles: what the worker that had it sent before has then left its tx
+    /// queues, if they aren't congested, and isn't overtaken.
+    at: u64,
+}
+
+/// For how long a queue that is handed over isn't polled, in cycles. Frames that come meanwhile wait in its
+/// ring, so it is far less than fills one.
+pub(crate) const fn hand_over_cycles(hz: u64) -> u64 {
+    hz / 20_000
 }
 
 /// A worker's end.
 pub(crate) struct Orders {
     orders: Receiver<Order>,
     given_up: SyncSender<GivenUp>,
+    /// Queues that come from other workers, those that have come among them. Never more than there is room for
+    /// from the start.
+    expected: Vec<(Receiver<HandedOver>, Option<HandedOver>)>,
+    hand_over: u64,
 }
 
 /// The control plane's end, for one worker.
@@ -51,11 +79,13 @@ pub(crate) struct Commander {
     given_up: Receiver<GivenUp>,
 }
 
-/// Both ends.
-pub(crate) fn orders() -> (Commander, Orders) {
+/// Both ends, for a time stamp counter of so many cycles a second.
+pub(crate) fn orders(hz: u64) -> (Commander, Orders) {
     let (give, take) = sync_channel(WAITING);
     let (give_back, take_back) = sync_channel(WAITING);
-    (Commander { orders: give, given_up: take_back }, Orders { orders: take, given_up: give_back })
+    let expected = Vec::with_capacity(MAX_EXPECTED);
+    let orders = Orders { orders: take, given_up: give_back, expected, hand_over: hand_over_cycles(hz) };
+    (Commander { orders: give, given_up: take_back }, orders)
 }
 
 impl Commander {
@@ -73,7 +103,9 @@ impl Commander {
 
 impl Orders {
     /// Follows all that wait. Neither waits nor frees: the channels have room for more than there is.
-    pub(super) fn follow(&self, platform: &mut DpdkPlatform) {
+    pub(super) fn follow(&mut self, platform: &mut DpdkPlatform) {
+        // What was handed over before these orders were given is there, and they may be about it.
+        self.take_over(platform, u64::MAX);
         while let Ok(order) = self.orders.try_recv() {
             match order {
                 Order::Poll(source) => platform.add_source(source),
@@ -83,12 +115,60 @@ impl Orders {
                     let storage = queues.enlarge(storage);
                     self.give_back(GivenUp::Storage(queues, storage));
                 }
+                Order::HandOver(port, queue, to) => {
+                    if let Some(source) = platform.remove_queue(port, queue) {
+                        let at = pollux_cpu::cycles() + self.hand_over;
+                        // There is room for one, and nobody else sends. If it isn't expected any more, it goes
+                        // where all goes that is given up.
+                        if let Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) =
+                            to.try_send(HandedOver { source, at })
+                        {
+                            self.give_back(GivenUp::Source(back.source));
+                        }
+                    }
+                    self.give_back(GivenUp::To(to));
+                }
+                Order::Expect(from) => {
+                    debug_assert!(self.expected.len() < MAX_EXPECTED);
+                    self.expected.push((from, None));
+                }
                 Order::GiveUp(port) => {
                     while let Some(source) = platform.remove_source(port) {
                         self.give_back(GivenUp::Source(source));
                     }
                     self.give_back(GivenUp::Sink(platform.set_sink(port, Sink::None)));
                 }
+            }
+        }
+    }
+
+    /// Whether a queue is to come.
+    #[inline(always)]
+    pub(super) fn expects(&self) -> bool {
+        !self.expected.is_empty()
+    }
+
+    /// Polls from now on what has come and whose time it is.
+    #[cold]
+    pub(super) fn take_over(&mut self, platform: &mut DpdkPlatform, now: u64) {
+        for place in (0..self.expected.len()).rev() {
+            let (from, held) = &mut self.expected[place];
+            let over = match held.take().map_or_else(|| from.try_recv(), Ok) {
+                Ok(handed_over) if handed_over.at <= now => {
+                    platform.add_source(handed_over.source);
+                    true
+                }
+                Ok(early) => {
+                    *held = Some(early);
+                    false
+                }
+                Err(TryRecvError::Empty) => false,
+                // Whoever had it has none to give.
+                Err(TryRecvError::Disconnected) => true,
+            };
+            if over {
+                let (from, _) = self.expected.swap_remove(place);
+                self.give_back(GivenUp::From(from));
             }
         }
     }

@@ -1,7 +1,9 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use dpdk::{FlowAcl, Mbuf, Mempool, RateMeter, RxQueue, SharedTxQueue, TxQueue};
+use pollux_engine::QueueCounters;
 use pollux_engine::datapath::{BURST, Platform};
 use pollux_net::{MAX_PORTS, Offloads, PortId, WorkerId};
 
@@ -14,6 +16,8 @@ const MAX_SOURCES: usize = MAX_PORTS * *pollux_config::limits::QUEUES.end() as u
 pub(crate) struct Source {
     pub(crate) port: PortId,
     pub(crate) queue: RxQueue,
+    /// What it brought. It goes with the queue, to whichever worker.
+    pub(crate) counters: Arc<QueueCounters>,
 }
 
 /// Where a worker's frames for one port go.
@@ -38,12 +42,15 @@ pub(crate) struct DpdkPlatform {
     pool: Mempool,
     /// Frames to take from a queue at once, at most.
     burst: u16,
+    /// When the last burst was through, or the round began: cycles.
+    through_at: u64,
 }
 
 impl DpdkPlatform {
     pub(crate) fn new(worker: WorkerId, pool: Mempool, burst: u16) -> Self {
         let sources = Vec::with_capacity(MAX_SOURCES);
-        Self { worker, sources, sinks: [const { Sink::None }; MAX_PORTS], pool, burst }
+        let sinks = [const { Sink::None }; MAX_PORTS];
+        Self { worker, sources, sinks, pool, burst, through_at: 0 }
     }
 
     pub(crate) fn set_burst(&mut self, burst: u16) {
@@ -59,6 +66,32 @@ impl DpdkPlatform {
     pub(crate) fn remove_source(&mut self, port: PortId) -> Option<Source> {
         let place = self.sources.iter().position(|source| source.port == port)?;
         Some(self.sources.swap_remove(place))
+    }
+
+    /// Takes out this queue of the port.
+    pub(crate) fn remove_queue(&mut self, port: PortId, queue: u16) -> Option<Source> {
+        let is_it = |source: &Source| source.port == port && source.queue.index() == queue;
+        let place = self.sources.iter().position(is_it)?;
+        Some(self.sources.swap_remove(place))
+    }
+
+    /// A round begins: whatever happened before it is no queue's.
+    #[inline(always)]
+    pub(super) fn begin_round(&mut self, now: u64) {
+        self.through_at = now;
+    }
+
+    /// Counts the descriptors that hold frames.
+    #[cold]
+    pub(super) fn count_fill(&mut self) {
+        for source in &mut self.sources {
+            source.counters.set_fill(source.queue.fill());
+        }
+    }
+
+    /// Waits until a device says that frames have come, if all can.
+    pub(super) fn await_interrupt(&mut self, timeout: Duration) -> Option<bool> {
+        dpdk::await_frames(self.sources.iter_mut().map(|source| &mut source.queue), timeout)
     }
 
     /// Returns where frames for the port went before.
@@ -87,6 +120,13 @@ impl Platform for DpdkPlatform {
     #[inline(always)]
     fn expect_receive(&mut self, source: usize) {
         self.sources[source].queue.prefetch();
+    }
+
+    #[inline(always)]
+    fn went_through(&mut self, source: usize, frames: usize) {
+        let now = pollux_cpu::cycles();
+        self.sources[source].counters.count(frames as u64, now - self.through_at);
+        self.through_at = now;
     }
 
     #[inline(always)]

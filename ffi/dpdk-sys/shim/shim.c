@@ -15,6 +15,11 @@ uint16_t shim_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, u
 	return rte_eth_tx_burst(port, queue, mbufs, n);
 }
 
+int shim_rx_queue_count(uint16_t port, uint16_t queue)
+{
+	return rte_eth_rx_queue_count(port, queue);
+}
+
 struct rte_mbuf *shim_mbuf_alloc(struct rte_mempool *pool)
 {
 	return rte_pktmbuf_alloc(pool);
@@ -101,6 +106,7 @@ int shim_port_configure(uint16_t port, const struct shim_port_conf *conf)
 	raw.rx_adv_conf.rss_conf.rss_hf = conf->rss_types;
 	raw.intr_conf.lsc = conf->link_interrupt != 0;
 	raw.intr_conf.rmv = conf->removal_interrupt != 0;
+	raw.intr_conf.rxq = conf->rx_interrupts != 0;
 	return rte_eth_dev_configure(port, conf->rx_queues, conf->tx_queues, &raw);
 }
 

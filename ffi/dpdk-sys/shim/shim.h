@@ -9,6 +9,8 @@
 #include <rte_acl.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
+#include <rte_epoll.h>
+#include <rte_interrupts.h>
 #include <rte_errno.h>
 #include <rte_eth_vhost.h>
 #include <rte_ethdev.h>
@@ -125,12 +127,17 @@ static const uint32_t SHIM_DEV_INTR_RMV = RTE_ETH_DEV_INTR_RMV;
 static const uint32_t SHIM_EVENT_LINK = RTE_ETH_EVENT_INTR_LSC;
 static const uint32_t SHIM_EVENT_QUEUE = RTE_ETH_EVENT_QUEUE_STATE;
 static const uint32_t SHIM_EVENT_REMOVED = RTE_ETH_EVENT_INTR_RMV;
+static const int32_t SHIM_EPOLL_PER_THREAD = RTE_EPOLL_PER_THREAD;
+static const int32_t SHIM_INTR_EVENT_ADD = RTE_INTR_EVENT_ADD;
+static const int32_t SHIM_INTR_EVENT_DEL = RTE_INTR_EVENT_DEL;
 static const uint32_t SHIM_RETA_GROUP = RTE_ETH_RETA_GROUP_SIZE;
 
 /* Bursts: the inlines of rte_ethdev.h dispatch through rte_eth_fp_ops, whose layout 23.11 and 24.03
  * changed, and call back into pdump and the tracer. */
 uint16_t shim_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n);
 uint16_t shim_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t n);
+/* Descriptors that hold frames; negative: the device can't tell. For whoever polls the queue only. */
+int shim_rx_queue_count(uint16_t port, uint16_t queue);
 
 struct rte_mbuf *shim_mbuf_alloc(struct rte_mempool *pool);
 int shim_mbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int n);
@@ -174,6 +181,7 @@ struct shim_port_conf {
 	uint64_t rss_types;
 	uint8_t link_interrupt;
 	uint8_t removal_interrupt;
+	uint8_t rx_interrupts;
 };
 int shim_port_configure(uint16_t port, const struct shim_port_conf *conf);
 

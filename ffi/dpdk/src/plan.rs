@@ -30,6 +30,8 @@ pub struct PortConfig {
     pub multi_segment_tx: bool,
     /// Whether the port takes frames for any address, as a switch's must.
     pub promiscuous: bool,
+    /// Whether rx queues may interrupt whoever waits for frames. Ports that can't don't mind; a VM's never do.
+    pub rx_interrupts: bool,
     /// Rx and tx offloads to ask for besides, DPDK's bits.
     pub offloads: (u64, u64),
 }
@@ -45,6 +47,7 @@ impl Default for PortConfig {
             rss: RssTypes::SWITCH,
             multi_segment_tx: false,
             promiscuous: true,
+            rx_interrupts: false,
             offloads: (0, 0),
         }
     }

@@ -125,6 +125,16 @@ impl RxQueue {
         received
     }
 
+    /// Whether the port was started with interrupts for its rx queues.
+    pub(crate) fn may_interrupt(&self) -> bool {
+        self.lease.port.rx_interrupts()
+    }
+
+    /// Whether the port is a VM's.
+    pub(crate) fn is_vms(&self) -> bool {
+        self.lease.port.is_vms()
+    }
+
     /// Asks the processor for what the next [`receive`](Self::receive) reads first, so that it needn't
     /// wait for it: on a VM's port, the VM's ring. A hint, of use some hundred cycles before.
     #[inline]

@@ -12,7 +12,9 @@ pub mod qos;
 mod reason;
 mod stats;
 mod tables;
+mod work;
 
 pub use reason::{REASONS, Reason};
 pub use stats::{Accounting, PortTotals, WorkerStats};
 pub use tables::{PortSpec, Snapshot};
+pub use work::{BURST_SIZES, QueueCounters, QueueWork, Work, WorkCounters, least_of_size};

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use pollux_net::{MAX_PORTS, PortId};
 
+use crate::work::WorkCounters;
 use crate::{REASONS, Reason};
 
 /// What one worker counted on one port, on cache lines of its own. The worker writes, anybody reads.
@@ -47,6 +48,8 @@ pub(crate) fn bump(counter: &AtomicU64, by: u64) {
 pub struct WorkerStats {
     ports: Box<[PortCounters; MAX_PORTS]>,
     queued: AtomicU64,
+    /// How it spends its time.
+    pub work: WorkCounters,
 }
 
 impl Default for WorkerStats {
@@ -58,7 +61,8 @@ impl Default for WorkerStats {
 impl WorkerStats {
     /// All zero.
     pub fn new() -> Self {
-        Self { ports: Box::new(array::from_fn(|_| PortCounters::new())), queued: AtomicU64::new(0) }
+        let ports = Box::new(array::from_fn(|_| PortCounters::new()));
+        Self { ports, queued: AtomicU64::new(0), work: WorkCounters::default() }
     }
 
     #[inline]

@@ -10,6 +10,7 @@ mod qos;
 mod switch;
 mod toml;
 mod vlan;
+mod workers;
 
 use std::os::fd::OwnedFd;
 
@@ -82,6 +83,7 @@ const NOUNS: &[&[(&str, Method)]] = &[
     vlan::METHODS,
     qos::METHODS,
     config::METHODS,
+    workers::METHODS,
     memory::METHODS,
 ];
 

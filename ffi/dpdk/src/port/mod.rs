@@ -77,6 +77,8 @@ pub(crate) struct Inner {
     name: String,
     vhost: Option<Vhost>,
     started: AtomicBool,
+    /// Whether it was started with interrupts for its rx queues.
+    rx_interrupts: AtomicBool,
     queues_out: Mutex<Vec<(Direction, u16)>>,
     /// The pools that rx queues take from, for as long as the device may.
     pools: Mutex<Vec<Mempool>>,
@@ -91,6 +93,16 @@ impl Inner {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether rx queues may interrupt.
+    pub(crate) fn rx_interrupts(&self) -> bool {
+        self.rx_interrupts.load(Ordering::Acquire)
+    }
+
+    /// Whether the port is a VM's.
+    pub(crate) fn is_vms(&self) -> bool {
+        self.vhost.is_some()
     }
 
     /// The VM's ring behind a queue, where the port is a VM's.
@@ -144,6 +156,7 @@ impl Port<Stopped> {
                 name: device::name(number),
                 vhost,
                 started: AtomicBool::new(false),
+                rx_interrupts: AtomicBool::new(false),
                 queues_out: Mutex::default(),
                 pools: Mutex::default(),
                 events: Some(events),
@@ -177,6 +190,8 @@ impl Port<Stopped> {
         match self.configure_and_start(config, pools) {
             Ok(plan) => {
                 self.inner.started.store(true, Ordering::Release);
+                let interrupts = plan.config.rx_interrupts && self.inner.vhost.is_none();
+                self.inner.rx_interrupts.store(interrupts, Ordering::Release);
                 let port = self.change(Started { plan, taken: false });
                 let events = port.events();
                 events.note_link();

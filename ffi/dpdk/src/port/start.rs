@@ -35,6 +35,7 @@ impl Port<Stopped> {
             rss_types: config.rss.bits(),
             link_interrupt: info.link_events.into(),
             removal_interrupt: info.removal_events.into(),
+            rx_interrupts: (config.rx_interrupts && self.inner.vhost.is_none()).into(),
         };
         // SAFETY: takes any port number and reads `conf` only. The port is stopped and no queue is out.
         let ret = unsafe { sys::shim_port_configure(number, &conf) };

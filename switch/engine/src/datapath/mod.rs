@@ -20,6 +20,8 @@ mod prioritise;
 mod queue;
 mod tx;
 
+use std::sync::Arc;
+
 use pollux_net::{PortSet, WorkerId};
 
 pub use batch::{BURST, Batch};
@@ -27,6 +29,7 @@ pub use outbox::Outbox;
 pub use platform::Platform;
 
 use crate::fdb::Fdb;
+use crate::qos::EgressQos;
 use crate::{Snapshot, WorkerStats};
 
 /// What a worker sees of the rest of the switch while it walks one round.
@@ -89,6 +92,13 @@ impl Observer for () {
     fn passed(&mut self, _stage: Stage, _frames: usize) {}
 }
 
+/// Whether frames wait at ports that this worker serves.
+pub fn has_waiting<P: Platform>(context: &Context<'_, P>) -> bool {
+    let ports = context.snapshot.served_by(context.worker);
+    let waits = |egress: &Arc<EgressQos<P::Frame>>| egress.queues().is_backlogged();
+    ports.iter().any(|port| context.snapshot.port(port).egress.as_ref().is_some_and(waits))
+}
+
 /// Polls every receive queue of this worker once, then sends what came of it. Returns how many frames
 /// there were.
 ///
@@ -113,6 +123,7 @@ pub fn walk<P: Platform>(
         }
         platform.expect_receive(if source + 1 < sources { source + 1 } else { 0 });
         total += frames;
+        stats.work.count_burst(frames);
         let fdb = context.fdb.at(context.now_seconds);
         observer.passed(Stage::Rx, frames);
         parse::parse(batch, snapshot, stats);
@@ -130,6 +141,7 @@ pub fn walk<P: Platform>(
         observer.passed(Stage::Lookup, frames);
         egress::egress(batch, context, outbox, platform);
         observer.passed(Stage::Egress, frames);
+        platform.went_through(source, frames);
     }
     outbox.flush(context, platform);
     queue::serve_waiting(context, platform);

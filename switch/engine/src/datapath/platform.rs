@@ -25,6 +25,11 @@ pub trait Platform {
     #[inline(always)]
     fn expect_receive(&mut self, _source: usize) {}
 
+    /// Told that what came from receive queue `source` this time, `frames` frames, has gone through to the
+    /// outboxes. Not called where nothing came.
+    #[inline(always)]
+    fn went_through(&mut self, _source: usize, _frames: usize) {}
+
     /// Told that frames for `port` gather, a while before they are sent.
     #[inline(always)]
     fn expect_transmit(&mut self, _port: PortId) {}
