@@ -22,4 +22,5 @@ mod sockets;
 mod stopped;
 mod vectors;
 mod vhost;
+mod work;
 mod workers;

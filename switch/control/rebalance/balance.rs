@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::control::load::QueueId;
 
-/// A queue is moved only if that brings the busiest worker's load down by this much at least.
+/// A queue is moved only if that brings the busiest worker's load down by this part at least.
 const LEAST_GAIN: f64 = 0.02;
 
 /// Moves of one change at most. What is still uneven then is measured anew before more are made.
@@ -61,9 +61,8 @@ pub(in crate::control) struct Balance {
     pub(in crate::control) after: Vec<f64>,
 }
 
-/// Decides what to move: from the busiest worker, one queue after the other, to whom it burdens least; within
-/// the device's NUMA socket as long as a worker of it has room for the queue. Few moves are better than perfect
-/// ones.
+/// Decides what to move: from the busiest worker, one queue after the other, to whom it burdens least; away from
+/// the device's NUMA socket only where that is not enough within it. Few moves are better than perfect ones.
 pub(in crate::control) fn balance(
     workers: &[Candidate],
     queues: &[Weight],
@@ -80,15 +79,12 @@ pub(in crate::control) fn balance(
         let least = percent(thresholds.load);
         return nothing(format!("worker {busiest} is the busiest, at {}, below {least}", percent(peak)));
     }
-    let mut loads = before.clone();
-    let mut pollers: BTreeMap<_, _> = queues.iter().map(|weight| (weight.queue, weight.poller)).collect();
-    for _ in 0..MOST_MOVES {
-        let Some((weight, to)) = best_move(workers, queues, &loads, &pollers) else { break };
-        loads[pollers[&weight.queue]] -= weight.load;
-        loads[to] += weight.load;
-        pollers.insert(weight.queue, to);
+    let gained = |loads: &[f64]| 1.0 - self::peak(loads).1 / peak;
+    let (mut loads, mut pollers) = even(workers, queues, false);
+    if loads == before || gained(&loads) < thresholds.improvement {
+        (loads, pollers) = even(workers, queues, true);
     }
-    let gained = 1.0 - self::peak(&loads).1 / peak;
+    let gained = gained(&loads);
     let moves = queues.iter().filter_map(|weight| {
         let to = pollers[&weight.queue];
         (to != weight.poller).then_some(Move { queue: weight.queue, from: weight.poller, to })
@@ -112,6 +108,19 @@ pub(in crate::control) fn balance(
     }
 }
 
+/// The loads after good moves, and who polls each queue then. `far`: away from their sockets too.
+fn even(workers: &[Candidate], queues: &[Weight], far: bool) -> (Vec<f64>, BTreeMap<QueueId, usize>) {
+    let mut loads: Vec<_> = workers.iter().map(|worker| worker.load).collect();
+    let mut pollers: BTreeMap<_, _> = queues.iter().map(|weight| (weight.queue, weight.poller)).collect();
+    for _ in 0..MOST_MOVES {
+        let Some((weight, to)) = best_move(workers, queues, &loads, &pollers, far) else { break };
+        loads[pollers[&weight.queue]] -= weight.load;
+        loads[to] += weight.load;
+        pollers.insert(weight.queue, to);
+    }
+    (loads, pollers)
+}
+
 /// The busiest worker and its load.
 fn peak(loads: &[f64]) -> (usize, f64) {
     let busiest = loads.iter().copied().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
@@ -124,20 +133,21 @@ fn best_move(
     queues: &[Weight],
     loads: &[f64],
     pollers: &BTreeMap<QueueId, usize>,
+    far: bool,
 ) -> Option<(Weight, usize)> {
     let (from, peak) = peak(loads);
     let outcome = |weight: &Weight, to: usize| (loads[from] - weight.load).max(loads[to] + weight.load);
-    let better = |weight: &Weight, to: usize| outcome(weight, to) <= peak - LEAST_GAIN;
+    let better = |weight: &Weight, to: usize| outcome(weight, to) <= peak * (1.0 - LEAST_GAIN);
     let mine = queues.iter().filter(|weight| pollers[&weight.queue] == from && weight.load > 0.0);
     let options = mine.flat_map(|weight| {
-        let far = |to: usize| weight.socket.is_some_and(|socket| workers[to].socket != socket);
-        let others = (0..workers.len()).filter(move |&to| to != from && better(weight, to));
-        others.map(move |to| (far(to) && !far(from), weight, to))
+        let is_far = |to: usize| weight.socket.is_some_and(|socket| workers[to].socket != socket);
+        let may = move |to: usize| far || !is_far(to) || is_far(from);
+        (0..workers.len())
+            .filter(move |&to| to != from && may(to) && better(weight, to))
+            .map(move |to| (weight, to))
     });
-    let best = options.min_by(|(a_far, a, a_to), (b_far, b, b_to)| {
-        a_far.cmp(b_far).then(outcome(a, *a_to).total_cmp(&outcome(b, *b_to)))
-    });
-    best.map(|(_, weight, to)| (*weight, to))
+    let best = options.min_by(|(a, a_to), (b, b_to)| outcome(a, *a_to).total_cmp(&outcome(b, *b_to)));
+    best.map(|(weight, to)| (*weight, to))
 }
 
 fn percent(part: f64) -> String {
@@ -153,7 +163,7 @@ mod tests {
     const ANY: Thresholds = Thresholds { load: 0.0, improvement: 0.0 };
 
     fn queue(number: u8) -> QueueId {
-        (PortId::from_low_bits(u64::from(number / 4)), u16::from(number % 4))
+        (PortId::from_low_bits(u64::from(number) / 4), u16::from(number % 4))
     }
 
     /// Workers, all of one socket unless told, with queues that make up their load.

@@ -97,6 +97,12 @@ impl Switch {
         answer.unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
+    /// Calls a method of the control socket, which succeeds.
+    pub fn call(&self, method: &str, params: Value) -> Value {
+        let answer = Client::connect(&self.socket()).and_then(|mut client| client.call(method, params));
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
     /// Ends it as a crash does.
     pub fn crash(mut self) {
         self.child.kill().unwrap();

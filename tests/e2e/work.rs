@@ -1,0 +1,194 @@
+//! What workers do: their load, who polls what, their rest, and that they are missed when they stand still.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::{Switch, Vm, wait};
+use crate::vhost::{introduce, socket};
+
+/// Time over which CPU time is compared: long enough for some hundred of the kernel's ticks.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+fn vms(folder: &Path, settings: &str, count: u8) -> String {
+    let ports = (1..=count).map(|number| {
+        let socket = socket(folder, number);
+        format!(
+            "[ports.vm{number}]\nvhost_user = {{ socket = \"{}\", role = \"server\" }}\n",
+            socket.display()
+        )
+    });
+    format!("[switch]\nhugepages = false\n{settings}\n") + &ports.collect::<String>()
+}
+
+fn workers(switch: &Switch) -> Vec<Value> {
+    switch.call("worker.list", json!({}))["workers"].as_array().expect("workers").clone()
+}
+
+/// The part of a CPU that the process has used, over a while.
+fn cpu_used(switch: &Switch) -> f64 {
+    let ticks = || -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", switch.pid())).unwrap();
+        // The name, in brackets, may hold anything; user and system time are fields 14 and 15.
+        let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let (before, start) = (ticks(), Instant::now());
+    std::thread::sleep(INTERVAL);
+    (ticks() - before) as f64 / start.elapsed().as_secs_f64()
+}
+
+/// A worker that rests leaves its CPU to others, and frames still pass; what it does is told.
+#[test]
+fn an_idle_switch_that_rests_uses_little_of_its_cpu() {
+    let folder = TempDir::new().unwrap();
+    let config = |rest: &str| vms(folder.path(), &format!("cores = [1]\nrest = {rest}"), 2);
+    let switch = Switch::start(&config("\"never\""));
+    let mut pair = [1, 2].map(|number| Vm::connect(&socket(folder.path(), number), number));
+    let [one, two] = &mut pair;
+    introduce(&mut [one, two]);
+    one.rest();
+    two.rest();
+    let polling = cpu_used(&switch);
+    let before = &workers(&switch)[0];
+    assert_eq!((&before["rest"]["mode"], &before["sleeps"]), (&json!("never"), &json!(0)), "{before}");
+
+    switch.rewrite(&config("\"sleep\""));
+    switch.signal(Signal::SIGHUP);
+    wait("the worker to rest", || (workers(&switch)[0]["sleeps"].as_u64()? > 0).then_some(()));
+    let resting = cpu_used(&switch);
+    assert!(resting < polling / 4.0, "{resting} ticks a second instead of {polling}");
+    let after = &workers(&switch)[0];
+    assert_eq!(after["rest"], json!({ "mode": "sleep", "why": null }));
+    assert!(after["asleep_cycles"].as_u64() > Some(0), "{after}");
+
+    let count = two.received(one.mac, two.mac, 0).count;
+    one.send(two.mac, "-", 0, 200);
+    wait("frames that wake it", || (two.received(one.mac, two.mac, 0).count >= count + 200).then_some(()));
+    let stream = two.received(one.mac, two.mac, 0);
+    assert_eq!((stream.duplicates, stream.out_of_order), (0, 0), "{stream:?}");
+
+    // A VM's port can't interrupt: the worker sleeps instead, and says why.
+    switch.rewrite(&config("{ mode = \"interrupt\", after = \"1ms\" }"));
+    switch.signal(Signal::SIGHUP);
+    let rest = wait("the reason", || {
+        Some(workers(&switch)[0]["rest"].clone()).filter(|rest| rest["why"].is_string())
+    });
+    assert_eq!(rest["mode"], "sleep");
+    assert!(rest["why"].as_str().unwrap().starts_with("it polls vm1: a VM's port"), "{rest}");
+    switch.stop();
+}
+
+/// Two busy queues of one worker, while the other has nothing to do: one of them moves, and no frame is lost
+/// or overtaken.
+#[test]
+fn a_busy_queue_goes_to_the_idle_worker_while_frames_come() {
+    const BATCH: u32 = 50;
+    let folder = TempDir::new().unwrap();
+    // vm1 and vm3 are polled by worker 0, vm2 by worker 1.
+    let switch = Switch::start(&vms(folder.path(), "cores = [0, 1]\nrebalance = { improvement = 0.05 }", 3));
+    let mut all = [1, 2, 3].map(|number| Vm::connect(&socket(folder.path(), number), number));
+    let [one, two, three] = &mut all;
+    introduce(&mut [one, two, three]);
+    let to = two.mac;
+    let before = [&*one, &*three].map(|vm| vm.mac).map(|from| two.received(from, to, 0).count);
+    let (mut sent, mut moved) = (0, None);
+    let mut batches_after = 0;
+    while batches_after < 40 {
+        for vm in [&mut *one, &mut *three] {
+            vm.send(to, "-", 1_000 + sent, BATCH);
+        }
+        sent += BATCH;
+        wait("what was sent", || {
+            let came =
+                |(from, before): ([u8; 6], u64)| two.received(from, to, 0).count >= before + u64::from(sent);
+            [(one.mac, before[0]), (three.mac, before[1])].into_iter().all(came).then_some(())
+        });
+        match &moved {
+            Some(_) => batches_after += 1,
+            None => {
+                let dry = switch.call("worker.rebalance", json!({ "dry_run": true }));
+                assert_eq!(dry["applied"], false, "{dry}");
+                if dry["moves"].as_array().is_some_and(|moves| !moves.is_empty()) {
+                    let done = switch.call("worker.rebalance", json!({}));
+                    moved = Some(done).filter(|done| done["applied"] == true);
+                }
+            }
+        }
+    }
+    let done = moved.expect("the loop ends after it");
+    let step = &done["moves"][0];
+    assert_eq!((&step["from"], &step["to"], &step["queue"]), (&json!(0), &json!(1), &json!(0)), "{done}");
+    let peak = |loads: &Value| loads.as_array().unwrap().iter().filter_map(Value::as_f64).fold(0.0, f64::max);
+    assert!(peak(&done["after"]) < peak(&done["before"]), "{done}");
+    let now = workers(&switch);
+    let polled = |worker: usize| {
+        now[worker]["queues"].as_array().unwrap().iter().any(|queue| queue["port"] == step["port"])
+    };
+    assert!(!polled(0) && polled(1), "{now:?}");
+    for vm in [&*one, &*three] {
+        let stream = two.received(vm.mac, to, 0);
+        assert_eq!((stream.out_of_order, stream.duplicates), (0, 0), "{stream:?}");
+    }
+    let again = switch.call("worker.rebalance", json!({ "dry_run": true }));
+    assert_eq!(again["moves"], json!([]), "{again}");
+    // The port that moved goes, queues and all.
+    let name = step["port"].as_str().unwrap();
+    switch.call("port.detach", json!({ "port": name }));
+    switch.stop();
+}
+
+/// A worker whose thread is held is reported, and that it goes on.
+#[test]
+fn a_worker_that_is_held_is_reported() {
+    let folder = TempDir::new().unwrap();
+    let switch = Switch::start(&vms(folder.path(), "cores = [1]\nwatchdog = \"500ms\"", 1));
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", switch.pid())).unwrap();
+    let is_worker =
+        |folder: &Path| std::fs::read_to_string(folder.join("comm")).is_ok_and(|name| name == "pollux-w0\n");
+    let worker = tasks.map(|task| task.unwrap().path()).find(|task| is_worker(task)).expect("a worker");
+    let worker = Pid::from_raw(worker.file_name().unwrap().to_str().unwrap().parse().unwrap());
+    ptrace::seize(worker, ptrace::Options::empty()).unwrap();
+    ptrace::interrupt(worker).unwrap();
+    waitpid(worker, Some(WaitPidFlag::__WALL)).unwrap();
+    let line = switch.stderr.await_line(0, "worker 0 has finished no round for");
+    let stuck = workers(&switch)[0]["stuck_seconds"].as_f64().unwrap();
+    ptrace::detach(worker, None).unwrap();
+    assert!(stuck >= 0.5, "{stuck}");
+    switch.stderr.await_line(line, "worker 0 on CPU 1 goes on after");
+    assert_eq!(workers(&switch)[0]["stuck_seconds"], 0.0);
+    switch.stop();
+}
+
+/// A device that takes nothing any more is stopped and started again: a ring, of which only one queue is
+/// emptied, and not the one that the worker sends on.
+#[test]
+fn a_device_that_takes_nothing_is_reset() {
+    let folder = TempDir::new().unwrap();
+    let settings =
+        "cores = [0, 1]\nwatchdog = { tx = \"500ms\" }\n[ports.ring]\ndevice = \"net_ring0\"\nrx_queues = 1";
+    let switch = Switch::start(&vms(folder.path(), settings, 1));
+    let mut vm = Vm::connect(&socket(folder.path(), 1), 1);
+    let mut sent = 0;
+    wait("the reset", || {
+        vm.send([2, 0, 0, 0, 0, 99], "-", sent, 100);
+        sent += 100;
+        switch.stderr.text().contains("port ring has a link and took no frame").then_some(())
+    });
+    switch.stderr.await_line(0, "it was reset, and isn't again for 10 s");
+    let before =
+        switch.call("port.stats", json!({ "port": "ring" }))["ports"][0]["tx_frames"].as_u64().unwrap();
+    wait("frames to leave again", || {
+        vm.send([2, 0, 0, 0, 0, 99], "-", sent, 10);
+        sent += 10;
+        let now = switch.call("port.stats", json!({ "port": "ring" }))["ports"][0]["tx_frames"].as_u64()?;
+        (now > before || now > 0).then_some(())
+    });
+    switch.stop();
+}
