@@ -4,6 +4,7 @@ mod addresses;
 mod cleared;
 mod describe;
 mod edit;
+mod enable;
 mod flow_control;
 pub mod guest;
 mod happening;
@@ -124,6 +125,8 @@ pub struct Switch {
     marks: load::Marks,
     measuring: rebalance::Measuring,
     watchdog: watchdog::Watchdog,
+    /// Whether workers receive.
+    forwards: bool,
     /// What ports that are gone had counted.
     departed: PortTotals,
     /// The NUMA socket of each worker's CPU, and the receive queues that it polls.
@@ -181,7 +184,7 @@ impl Switch {
 
         let rest = rest::plans(&eal, &config.switch.rest, sockets.len(), &ports);
         let shared = Arc::new(Shared::new(fdb(&config)?, snapshot(&config, &ports, &[]), rest));
-        for port in ports.iter().filter(|port| port.link.up) {
+        for port in ports.iter().filter(|port| port.passes()) {
             shared.set_link(port.id, true);
         }
         let now = Instant::now();
@@ -201,6 +204,7 @@ impl Switch {
             marks: load::Marks::default(),
             measuring: rebalance::Measuring::NEW,
             watchdog: watchdog::Watchdog::default(),
+            forwards: true,
             departed: PortTotals::default(),
             sockets,
             loads,
@@ -329,7 +333,7 @@ impl Switch {
         totals.extend(self.departed());
         let accounting = self.accounting();
         let losses = self.device_losses();
-        let failures = self.ports.drain(..).filter_map(|port| {
+        let failures = self.ports.drain(..).filter_map(|mut port| {
             port.clear();
             let name = port.name;
             port.device.stop().err().map(|refused| format!("port {name}: {}", refused.error))

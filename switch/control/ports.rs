@@ -12,6 +12,7 @@ use pollux_net::PortId;
 
 use super::StartError;
 use super::cleared::Cleared;
+use super::enable::{self, Parked};
 use super::negotiated::Negotiated;
 use super::plan::{DATA_ROOM, PortPlan};
 use super::pools::Pools;
@@ -37,6 +38,10 @@ pub(super) struct LivePort {
     pub(super) link: dpdk::Link,
     /// When the link, or the VM, was there.
     pub(super) presence: Presence,
+    /// Whether it takes part.
+    pub(super) enabled: bool,
+    /// Its rx queues while it doesn't.
+    pub(super) parked: Parked,
     /// The workers that poll its queues, one for each queue.
     pub(super) pollers: Vec<usize>,
     /// The worker that sends what waits in its queues: the one that polled its first receive queue to begin
@@ -152,10 +157,12 @@ impl AttachedPort<'_> {
             let counters = counters[usize::from(queue.index())].clone();
             (poller, Source { port: plan.id, queue, counters })
         };
-        let dealt = Dealt {
-            sources: queues.rx.into_iter().map(source).collect(),
-            sinks: sinks(queues.tx, vhost_enabled.clone().zip(vm), workers),
+        let sources: Vec<_> = queues.rx.into_iter().map(source).collect();
+        let (sources, parked) = match config.enabled {
+            true => (sources, Parked::new()),
+            false => (Vec::new(), sources.into_iter().map(|(_, source)| enable::park(source)).collect()),
         };
+        let dealt = Dealt { sources, sinks: sinks(queues.tx, vhost_enabled.clone().zip(vm), workers) };
         let link = device.link();
         let presence = Presence::new(link.up);
         let name = config.name.clone();
@@ -168,6 +175,8 @@ impl AttachedPort<'_> {
             negotiated,
             link,
             presence,
+            enabled: config.enabled,
+            parked,
             server: pollers.first().copied().unwrap_or(0),
             pollers,
             socket: socket.map(|socket| socket as usize),
@@ -241,8 +250,9 @@ impl LivePort {
         self.qos.as_ref().map_or(0, PortQos::waiting)
     }
 
-    /// Drops what waits, once no worker is there to do it.
-    pub(super) fn clear(&self) {
+    /// Drops what waits, and queues that no worker has, once no worker is there to do it.
+    pub(super) fn clear(&mut self) {
+        self.parked.clear();
         if let Some(queues) = self.qos.as_ref().and_then(PortQos::queues) {
             queues.clear();
         }

@@ -299,7 +299,7 @@ impl Switch {
         // Without a link, what waits for them is dropped and counted.
         let published = self.publish_with(&gone);
         let emptied = self.wait_until_empty(&gone);
-        for port in gone {
+        for mut port in gone {
             port.clear();
             self.departed += self.totals_of(&port);
             self.shared.fdb.flush_port(port.id);
@@ -378,9 +378,9 @@ impl Switch {
             published = published.and(self.publish());
         }
         for port in &self.ports {
-            self.shared.set_link(port.id, port.link.up);
+            self.shared.set_link(port.id, port.passes());
         }
-        published
+        published.and_then(|()| self.enable_ports())
     }
 
     /// Brings back what was taken away for a change that failed, as much of it as starts.
@@ -454,7 +454,7 @@ impl Switch {
     }
 
     /// Gives every worker an order.
-    fn order_all(&self, mut order: impl FnMut(usize) -> Order) {
+    pub(super) fn order_all(&self, mut order: impl FnMut(usize) -> Order) {
         for (worker, commander) in self.commanders.iter().enumerate() {
             commander.give(order(worker));
         }

@@ -83,7 +83,7 @@ impl Switch {
         let mut changes = Vec::new();
         for port in self.ports.iter_mut().filter(|port| among(port.device.number())) {
             if let Some(link) = port.refresh() {
-                self.shared.set_link(port.id, link.up);
+                self.shared.set_link(port.id, port.passes());
                 if !link.up {
                     self.moved = None;
                 }

@@ -29,6 +29,8 @@ pub(crate) enum Order {
     Send(PortId, Sink),
     /// Give up everything of this port.
     GiveUp(PortId),
+    /// Receive from queues, or from none.
+    Receive(bool),
     /// Take so many frames from a queue at once.
     Burst(u16),
     /// Give this queue of the port to another worker, who [expects](Self::Expect) it.
@@ -55,6 +57,13 @@ pub(crate) struct HandedOver {
     /// When it is to be polled, in cycles: what the worker that had it sent before has then left its tx
     /// queues, if they aren't congested, and isn't overtaken.
     at: u64,
+}
+
+impl HandedOver {
+    /// A queue that nobody had before.
+    pub(crate) fn at_once(source: Source) -> Self {
+        Self { source, at: 0 }
+    }
 }
 
 /// For how long a queue that is handed over isn't polled, in cycles. Frames that come meanwhile wait in its
@@ -110,6 +119,7 @@ impl Orders {
             match order {
                 Order::Poll(source) => platform.add_source(source),
                 Order::Send(port, sink) => self.give_back(GivenUp::Sink(platform.set_sink(port, sink))),
+                Order::Receive(receives) => platform.set_receiving(receives),
                 Order::Burst(frames) => platform.set_burst(frames),
                 Order::Enlarge(queues, storage) => {
                     let storage = queues.enlarge(storage);

@@ -42,6 +42,8 @@ pub(crate) struct DpdkPlatform {
     pool: Mempool,
     /// Frames to take from a queue at once, at most.
     burst: u16,
+    /// Whether to receive at all.
+    receives: bool,
     /// When the last burst was through, or the round began: cycles.
     through_at: u64,
 }
@@ -50,7 +52,11 @@ impl DpdkPlatform {
     pub(crate) fn new(worker: WorkerId, pool: Mempool, burst: u16) -> Self {
         let sources = Vec::with_capacity(MAX_SOURCES);
         let sinks = [const { Sink::None }; MAX_PORTS];
-        Self { worker, sources, sinks, pool, burst, through_at: 0 }
+        Self { worker, sources, sinks, pool, burst, receives: true, through_at: 0 }
+    }
+
+    pub(crate) fn set_receiving(&mut self, receives: bool) {
+        self.receives = receives;
     }
 
     pub(crate) fn set_burst(&mut self, burst: u16) {
@@ -107,7 +113,7 @@ impl Platform for DpdkPlatform {
 
     #[inline(always)]
     fn sources(&self) -> usize {
-        self.sources.len()
+        if self.receives { self.sources.len() } else { 0 }
     }
 
     #[inline(always)]

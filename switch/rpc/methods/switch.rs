@@ -4,10 +4,16 @@ use serde_json::{Value, json};
 
 use super::{Arguments, Failure, MaybePort, Method, Reply, resolve_any};
 use crate::control::Running;
-use crate::rpc::VERSION;
+use crate::rpc::{Code, VERSION};
 
-pub(super) const METHODS: &[(&str, Method)] =
-    &[("switch.info", info), ("switch.quit", quit), ("accounting.show", accounting), ("drops.show", drops)];
+pub(super) const METHODS: &[(&str, Method)] = &[
+    ("switch.info", info),
+    ("switch.start", start),
+    ("switch.stop", stop),
+    ("switch.quit", quit),
+    ("accounting.show", accounting),
+    ("drops.show", drops),
+];
 
 fn info(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
     arguments.parse::<()>()?;
@@ -19,11 +25,27 @@ fn info(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
         "protocol": VERSION,
         "file": running.file(),
         "uptime_seconds": switch.uptime().as_secs_f64(),
+        "forwarding": switch.forwards(),
         "ports": switch.config().ports.len(),
         "workers": switch.workers(),
         "pending": pending,
     });
     Ok(info.into())
+}
+
+fn start(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
+    set_forwarding(running, arguments, true)
+}
+
+fn stop(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
+    set_forwarding(running, arguments, false)
+}
+
+fn set_forwarding(running: &mut Running, arguments: Arguments, forwards: bool) -> Result<Reply, Failure> {
+    arguments.parse::<()>()?;
+    let set = running.switch.set_forwarding(forwards);
+    set.map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
+    Ok(json!({ "forwarding": running.switch.forwards() }).into())
 }
 
 fn quit(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
