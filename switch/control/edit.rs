@@ -107,7 +107,8 @@ pub(super) fn add_static(document: &mut DocumentMut, entry: InlineTable) {
 
 /// Keeps the static entries that are wanted. Returns how many went.
 pub(super) fn retain_statics(document: &mut DocumentMut, wanted: impl Fn(&dyn TableLike) -> bool) -> usize {
-    let statics = document.get_mut("fdb").and_then(|fdb| fdb.get_mut("static"));
+    let fdb = document.get_mut("fdb").and_then(Item::as_table_like_mut);
+    let statics = fdb.and_then(|fdb| fdb.get_mut("static"));
     match statics {
         Some(Item::ArrayOfTables(entries)) => {
             let before = entries.len();
@@ -194,8 +195,13 @@ mod tests {
             ("[fdb]\nstatic = [{ vlan = 1 }]\n", "[fdb]\nstatic = [{ vlan = 1 }, { vlan = 2 }]\n"),
             ("[[fdb.static]]\nvlan = 1\n", "[[fdb.static]]\nvlan = 1\n\n[[fdb.static]]\nvlan = 2\n"),
             ("", "[[fdb.static]]\nvlan = 2\n"),
+            (
+                "[fdb]\ncapacity = 1024\n[ports.a]\nmtu = 1500\n",
+                "[fdb]\ncapacity = 1024\n\n[[fdb.static]]\nvlan = 2\n[ports.a]\nmtu = 1500\n",
+            ),
         ] {
             let mut document: DocumentMut = text.parse().unwrap();
+            assert_eq!(retain_statics(&mut document, |_| true), 0);
             add_static(&mut document, entry("{ vlan = 2 }"));
             assert_eq!(document.to_string(), wanted);
             let is = |entry: &dyn TableLike| entry.get("vlan").and_then(Item::as_integer) != Some(2);

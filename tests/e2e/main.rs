@@ -13,6 +13,7 @@ mod control;
 mod front_end;
 mod hotplug;
 mod hugepages;
+mod live;
 mod namespaces;
 mod qos;
 mod restarts;

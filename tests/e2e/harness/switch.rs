@@ -79,6 +79,11 @@ impl Switch {
         self.folder.path().join(SOCKET)
     }
 
+    /// The file that it was started with.
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join(FILE)
+    }
+
     /// Puts other text into the file.
     pub fn rewrite(&self, config: &str) {
         std::fs::write(self.folder.path().join(FILE), config).unwrap();
