@@ -73,6 +73,15 @@ struct Sending {
     refused: u64,
 }
 
+/// A port that takes nothing.
+struct Stuck {
+    port: String,
+    /// For how long.
+    still: Duration,
+    /// Whether that is news.
+    first: bool,
+}
+
 /// When a port was reset.
 #[derive(Clone, Copy, Debug)]
 struct Resets {
@@ -148,12 +157,12 @@ impl Switch {
     /// Looks whether devices take frames, and resets those that don't.
     pub(super) fn look_at_devices(&mut self) -> Vec<Happening> {
         let stuck = self.stuck_devices();
-        stuck.into_iter().filter_map(|(port, still)| self.handle_stuck(port, still)).collect()
+        stuck.into_iter().filter_map(|stuck| self.handle_stuck(stuck)).collect()
     }
 
     /// Ports that have taken nothing for too long, and for how long. A VM that doesn't read is none of them: that
     /// is its own business.
-    fn stuck_devices(&mut self) -> Vec<(String, Duration)> {
+    fn stuck_devices(&mut self) -> Vec<Stuck> {
         let (now, patience) = (Instant::now(), self.config.switch.watchdog.tx);
         let sends = |port: &&LivePort| {
             port.link.up && port.device.vhost().is_none() && port.device.setup().config.tx_queues > 0
@@ -177,21 +186,21 @@ impl Switch {
             let asked = refused != sending.refused || waiting;
             sending.refused = refused;
             let news = sending.progress.look(sent, asked, now, patience);
-            // Told once, it may be reset later, when that is allowed again.
-            if sending.progress.told && !matches!(news, Some(News::GoesOn(_))) {
-                stuck.push((name, sending.progress.still));
+            // It may be reset later, when that is allowed again.
+            if sending.progress.told {
+                stuck.push(Stuck { port: name, still: sending.progress.still, first: news.is_some() });
             }
         }
         stuck
     }
 
     /// Has a port that takes nothing taken away and made anew, where that is wanted and not too often.
-    fn handle_stuck(&mut self, port: String, still: Duration) -> Option<Happening> {
+    fn handle_stuck(&mut self, stuck: Stuck) -> Option<Happening> {
+        let Stuck { port, still, first } = stuck;
         let what = format!(
             "has a link and took no frame for {:.1} s, though it was offered some",
             still.as_secs_f64()
         );
-        let first = still < self.config.switch.watchdog.tx + LONGEST_LOOK;
         let leave =
             |why: &str| Happening::Reset { port: port.clone(), why: format!("{what}: {why}"), done: false };
         if !self.config.switch.watchdog.reset {
