@@ -34,7 +34,7 @@ impl Default for Rest {
         Self {
             mode: RestMode::Never,
             after: Duration::from_micros(100),
-            sleep: Duration::from_micros(50),
+            sleep: Duration::from_micros(250),
             timeout: Duration::from_millis(10),
         }
     }

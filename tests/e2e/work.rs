@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Switch, Vm, wait};
+use crate::harness::{Namespace, RawSocket, Switch, Vm, frame, wait};
 use crate::vhost::{introduce, socket};
 
 /// Time over which CPU time is compared: long enough for some hundred of the kernel's ticks.
@@ -82,6 +82,38 @@ fn an_idle_switch_that_rests_uses_little_of_its_cpu() {
     });
     assert_eq!(rest["mode"], "sleep");
     assert!(rest["why"].as_str().unwrap().starts_with("it polls vm1: a VM's port"), "{rest}");
+    switch.stop();
+}
+
+/// A worker whose devices interrupt waits for them, and is woken by a frame.
+#[test]
+fn a_worker_is_woken_by_interrupts_where_all_its_ports_have_them() {
+    let namespace = Namespace::new("taps");
+    let settings = "[switch]\ncores = [1]\nhugepages = false\n";
+    let rest = "rest = { mode = \"interrupt\", timeout = \"1s\" }\n";
+    let tap = |number: u8| {
+        format!(
+            "[ports.tap{number}]\ndevice = \"net_tap{number},iface=tap{number}\"\nrx_ring = 256\ntx_ring = 256\n"
+        )
+    };
+    let switch = Switch::start_in(&namespace, &format!("{settings}{rest}{}{}", tap(0), tap(1)));
+    assert_eq!(workers(&switch)[0]["rest"], json!({ "mode": "interrupt", "why": null }));
+    let [from, to] = ["tap0", "tap1"].map(|interface| RawSocket::open(&namespace, interface));
+    let frame = frame::build([2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 1], "-", 7, 64);
+    let interrupts = || workers(&switch)[0]["interrupts"].as_u64().unwrap();
+    let before = interrupts();
+    wait("a frame that wakes the worker", || {
+        from.send(&frame);
+        let came = std::iter::from_fn(|| to.receive()).any(|octets| octets[..12] == frame[..12]);
+        (came && interrupts() > before).then_some(())
+    });
+    // What was started without interrupts sleeps.
+    switch.rewrite(&format!("{settings}{}{}", tap(0), tap(1)));
+    switch.signal(Signal::SIGHUP);
+    wait("polling", || (workers(&switch)[0]["rest"]["mode"] == "never").then_some(()));
+    switch.rewrite(&format!("{settings}{rest}{}", tap(0)));
+    switch.signal(Signal::SIGHUP);
+    wait("waiting", || (workers(&switch)[0]["rest"]["mode"] == "interrupt").then_some(()));
     switch.stop();
 }
 
