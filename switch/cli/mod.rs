@@ -1,6 +1,7 @@
-//! The command line: `pollux run`, `check`, `exec`, `vm`, `demo`, `bench`.
+//! The command line: `pollux run`, `check`, `exec`, `cli`, `vm`, `demo`, `bench`.
 
 mod check;
+mod console;
 mod demo;
 mod exec;
 mod file;
@@ -37,6 +38,8 @@ enum Command {
     Check(FileArguments),
     /// Runs console commands: from the arguments, a file or the standard input
     Exec(exec::ExecArguments),
+    /// The console: commands one by one, with history, completion and help
+    Cli(console::ConsoleArguments),
     /// Prints what QEMU or libvirt needs for a VM on a port
     Vm(vm::VmArguments),
     /// Shows the switch at work on this machine: no NIC, no hugepages, no file
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Exec(arguments) => exec::exec(&arguments),
+        Command::Cli(arguments) => console::console(&arguments),
         Command::Vm(arguments) => vm::vm(&arguments),
         Command::Demo => demo::demo(),
         Command::DemoEnd(arguments) => demo::end(&arguments),

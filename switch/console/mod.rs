@@ -1,22 +1,22 @@
 //! Console commands: what a person types, the calls that it becomes, and how the answers read.
+//!
+//! [`commands`] is the table of all of them. [`Command::parse`] reads a line by it, [`Command::run`] does what the line
+//! says, [`next`] tells what could come next in one. What of testpmd means nothing to a switch is in [`absent`], with
+//! why.
 
-mod grammar;
-mod qos;
+pub mod absent;
+pub mod commands;
+#[cfg(test)]
+mod fake;
+pub mod grammar;
+pub mod help;
 mod render;
+mod run;
+pub mod script;
+mod streams;
 
-pub use grammar::{Command, InputError};
-pub use render::render;
-
-/// The commands there are, for people.
-pub const HELP: &str = "\
-show vhost [PORT|all]            VMs: their connection, features, queues, addresses, counters and guest agents
-show port stats PORT|all         frames and octets received, sent and dropped, and the balance
-show port PORT flow_ctrl         how a NIC pauses its link
-show qos [PORT|all]              classes, queues, shapers, policers and rules: configured, measured, dropped
-show config running              the configuration that runs, as a file
-port attach NAME { KEYS }        adds a port; KEYS are those below [ports.NAME] in the file
-port detach NAME                 takes a port away
-set flow_ctrl rx on|off PORT     and tx, high_water, low_water, pause_time, send_xon, autoneg: as in testpmd
-set pfc_ctrl rx on|off tx on|off HIGH LOW TIME PRIORITY PORT   the same for one priority
-config reload                    reads the file again and applies what differs
-";
+pub use grammar::argument::Named;
+pub use grammar::words::{quote, split};
+pub use grammar::{Args, Command, InputError, Next, Values, next};
+pub use run::{Caller, Failed, Local, Screen, Streams};
+pub use streams::STANDARD_OUTPUT;

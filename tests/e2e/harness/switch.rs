@@ -97,9 +97,9 @@ impl Switch {
 
     /// Asks what the console asks with `command`, which succeeds; without a process for each question.
     pub fn ask(&self, command: &str) -> Value {
-        let ConsoleCommand { method, params } = ConsoleCommand::parse(command).unwrap().expect("a command");
-        let answer = Client::connect(&self.socket()).and_then(|mut client| client.call(method, params));
-        answer.unwrap_or_else(|error| panic!("{command}: {error}"))
+        let mut client = Client::connect(&self.socket()).unwrap();
+        let asked = ConsoleCommand::parse(command).unwrap().expect("a command");
+        asked.ask(&mut client).unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
     /// Calls a method of the control socket, which succeeds.

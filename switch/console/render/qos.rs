@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::render::{list, text};
+use super::{bits, in_bits, list, text};
+use crate::console::grammar::Args;
 use crate::control::report::table;
 
-/// What `show qos` answers.
-pub(super) fn render(answer: &Value) -> String {
+pub(crate) fn qos(_: &Args, answer: &Value) -> String {
     let ports: Vec<_> = list(&answer["ports"]).map(port).collect();
     if ports.is_empty() { "no port has a QoS profile".to_owned() } else { ports.join("\n\n") }
 }
@@ -117,20 +117,6 @@ fn rate(rate: &Value) -> String {
     }
 }
 
-/// Octets per second in bits per second.
-fn bits(octets: &Value) -> String {
-    octets.as_u64().map_or("-".to_owned(), in_bits)
-}
-
-fn in_bits(octets_per_second: u64) -> String {
-    let bits = octets_per_second as f64 * 8.0;
-    let units = [(1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")];
-    match units.iter().find(|(scale, _)| bits >= *scale) {
-        Some((scale, unit)) => format!("{:.3} {unit}", bits / scale),
-        None => format!("{bits} bit/s"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,7 +142,7 @@ mod tests {
                 { "class": 0, "served": "dwrr 1", "queued_frames": 0, "drops": { "wred": 0 } },
             ],
         }] });
-        let text = render(&answer);
+        let text = qos(&Args::default(), &answer);
         for part in [
             "vm1: profile vm, 8 classes, trusts pcp, default PCP 0",
             "2.000 Gbit/s, burst 65,536 B",
@@ -178,7 +164,7 @@ mod tests {
             2,
             "only class 7 waited\n{text}"
         );
-        assert!(render(&json!({ "ports": [{}] })).starts_with("-: no profile"));
-        assert_eq!(render(&json!({})), "no port has a QoS profile");
+        assert!(qos(&Args::default(), &json!({ "ports": [{}] })).starts_with("-: no profile"));
+        assert_eq!(qos(&Args::default(), &json!({})), "no port has a QoS profile");
     }
 }
