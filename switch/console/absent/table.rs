@@ -96,7 +96,7 @@ pub(super) static ABSENT: &[Absent] = &[
     absent("set vf", "the switch has no virtual functions below it", VF),
     absent("set port PORT vf", "the switch has no virtual functions below it", VF),
     absent("rx_vlan add|rm VID port", "the switch has no virtual functions below it", VF),
-    absent("mac_addr add port", "the switch has no virtual functions below it", VF),
+    absent("mac_addr add port PORT vf", "the switch has no virtual functions below it", VF),
     absent("show port meter", "meters are a QoS profile's", "`show qos PORT`"),
     absent("add|del|create|enable|disable port meter", "meters are a QoS profile's", RATES),
     absent("set port meter", "meters are a QoS profile's", RATES),

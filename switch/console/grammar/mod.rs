@@ -74,9 +74,10 @@ fn follow(words: &[Word]) -> (Track, Option<(&'static Known, Args)>) {
 
 /// Why these words are no command.
 fn refusal(words: &[Word], track: &Track) -> InputError {
+    // What an argument can't be is the fault of who knows the command.
+    let own = |length: usize| track.at >= length && track.expected.iter().any(|(_, why)| why.is_some());
     match absent::find(words) {
-        // What the switch knows at least as far is its own command, written wrongly.
-        Some((absent, length)) if length > track.at || length == words.len() => InputError::absent(absent),
+        Some((absent, length)) if length == words.len() || !own(length) => InputError::absent(absent),
         _ => mistake::of(words, track),
     }
 }
