@@ -29,17 +29,17 @@ pub(super) static ENTRIES: &[Entry] = &[
         reads: render::plain,
     },
     call(
-        "start",
-        "takes in frames again, after `stop`",
-        "start",
-        |_| ("switch.start", Value::Null),
-        render::forwarding,
-    ),
-    call(
         "stop",
         "takes in no frames until `start`; what waits in queues still leaves",
         "stop",
         |_| ("switch.stop", Value::Null),
+        render::forwarding,
+    ),
+    call(
+        "start",
+        "takes in frames again, after `stop`",
+        "start",
+        |_| ("switch.start", Value::Null),
         render::forwarding,
     ),
     call(
@@ -51,16 +51,12 @@ pub(super) static ENTRIES: &[Entry] = &[
     ),
     Entry {
         syntax: "monitor [KINDS]",
-        about: "tells what happens, until ctrl-C: link, vm, addresses, drops, config, worker, rebalance, reset",
-        example: "monitor link,vm",
+        about: "tells what happens, of these kinds or of all, until ctrl-C",
+        example: "monitor link,drops",
         does: Does::Stream(Streams::Monitor),
         reads: render::event,
     },
 ];
-
-/// The kinds of events that there are.
-pub(crate) const EVENTS: &[&str] =
-    &["link", "vm", "addresses", "drops", "config", "worker", "rebalance", "reset", "lost"];
 
 /// The parameters of a subscription.
 pub(crate) fn kinds(kinds: Option<&str>) -> Vec<&str> {

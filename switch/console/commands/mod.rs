@@ -92,7 +92,7 @@ pub fn sections() -> &'static [Section] {
 
 /// The kinds of events that there are.
 pub fn event_names() -> &'static [&'static str] {
-    control::EVENTS
+    &crate::control::Happening::KINDS
 }
 
 /// All commands.

@@ -39,21 +39,21 @@ pub(super) static ENTRIES: &[Entry] = &[
     call(
         "port detach|close PORT",
         "takes a port away",
-        "port detach null2",
+        "port detach vm3",
         |args| ("port.detach", json!({ "name": args.get("PORT") })),
         render::changes,
     ),
     steps(
         "device detach DEVICE",
         "takes away the port over a device",
-        "device detach net_null1",
+        "device detach net_null2",
         detach_device,
         render::changes,
     ),
     steps(
         "port start|stop PORT|all",
         "lets a port take part, or not; stopped, it stays where it is",
-        "port stop vm1",
+        "port start vm1",
         |args, switch| {
             let ports = steps::names(args, switch)?;
             let enabled = args.has("start");

@@ -23,15 +23,18 @@ pub(crate) fn fdb(_: &Args, answer: &Value) -> String {
     format!("{}\n{} addresses", table(&["vlan", "address", "port", "age"], rows, 3), grouped(many))
 }
 
-const INFO: [Column; 8] = [
+const INFO: [Column; 11] = [
     ("entries", "entries"),
     ("capacity", "capacity"),
     ("ageing time in seconds", "ageing_seconds"),
     ("learned", "learned"),
     ("moved", "moved"),
     ("aged", "aged"),
+    ("flushed", "flushed"),
     ("evicted for others", "evicted"),
-    ("not learned for lack of room", "not_learned"),
+    ("not learned, as others were writing", "refused_busy"),
+    ("not learned for lack of room", "refused_full"),
+    ("not learned, as a static entry says otherwise", "refused_static"),
 ];
 
 pub(crate) fn fdb_info(_: &Args, answer: &Value) -> String {

@@ -31,7 +31,7 @@ fn link_words(link: &Value) -> String {
     }
 }
 
-const INFO: [Column; 27] = [
+const INFO: [Column; 28] = [
     ("device", "device"),
     ("driver", "driver"),
     ("kind", "kind"),
@@ -56,6 +56,7 @@ const INFO: [Column; 27] = [
     ("transmit burst mode", "tx_burst_mode"),
     ("longest frame received", "max_rx_frame"),
     ("smallest receive buffer", "min_rx_buffer"),
+    ("MAC addresses that it can filter", "max_macs"),
     ("redirection table", "reta_size"),
     ("octets of the RSS key", "rss_key_octets"),
     ("RSS over", "rss_types"),
@@ -69,16 +70,15 @@ fn info(port: &Value) -> String {
     let link = link_words(&port["link"]);
     let mut out = format!("port {}, number {}: link {link}", text(&port["port"]), text(&port["number"]));
     out += &facts(port, &INFO);
-    for (name, field) in
-        [("receive rings", "rx_ring_limits"), ("transmit rings", "tx_ring_limits"), ("MTUs", "mtu_limits")]
-    {
+    for (name, field) in [("receive rings", "rx_ring_limits"), ("transmit rings", "tx_ring_limits")] {
         let limits = &port[field];
         if limits.is_object() {
-            let _ = write!(out, "\n  {name} of {} to {}", text(&limits["min"]), text(&limits["max"]));
-            if !limits["align"].is_null() {
-                let _ = write!(out, ", a multiple of {}", text(&limits["align"]));
-            }
+            let [least, most, align] = ["min", "max", "align"].map(|limit| text(&limits[limit]));
+            let _ = write!(out, "\n  {name} of {least} to {most}, a multiple of {align}");
         }
+    }
+    if let [least, most] = &list(&port["mtu_limits"]).collect::<Vec<_>>()[..] {
+        let _ = write!(out, "\n  MTUs of {} to {}", text(least), text(most));
     }
     for note in list(&port["notes"]) {
         let _ = write!(out, "\n  note: {}", text(note));
@@ -102,12 +102,10 @@ pub(crate) fn devices(_: &Args, answer: &Value) -> String {
 pub(crate) fn capabilities(_: &Args, answer: &Value) -> String {
     let port = |port: &Value| {
         let mut out = format!("port {}:", text(&port["port"]));
-        for (what, field) in
-            [("receives", "rx_offloads"), ("sends", "tx_offloads"), ("RSS over", "rss_types")]
-        {
+        for (what, field) in [("receives", "rx_offloads"), ("sends", "tx_offloads")] {
             let _ = write!(out, "\n  {what}: {}", can_and_does(&port[field]));
         }
-        out
+        out + "\n  RSS over: " + &words(&port["rss_types"])
     };
     list(&answer["ports"]).map(port).collect::<Vec<_>>().join("\n")
 }
@@ -116,15 +114,12 @@ pub(crate) fn capabilities(_: &Args, answer: &Value) -> String {
 pub(crate) fn offloads(args: &Args, answer: &Value) -> String {
     let (field, direction) =
         if args.has("rx_offload") { ("rx_offloads", "receive") } else { ("tx_offloads", "transmit") };
-    let port = args.get("PORT").unwrap_or("-");
-    let (what, flag) =
-        if args.has("configuration") { ("that are on", "enabled") } else { ("that it can do", "capable") };
-    let names: Vec<_> = list(&answer[field])
-        .filter(|offload| offload[flag] == true)
-        .map(|offload| text(&offload["name"]))
-        .collect();
+    let only_on = args.has("configuration");
+    let what = if only_on { "that are on" } else { "that it can do" };
+    let wanted = list(&answer[field]).filter(|offload| !only_on || offload["enabled"] == true);
+    let names: Vec<_> = wanted.map(|offload| text(&offload["name"])).collect();
     let names = if names.is_empty() { "none".to_owned() } else { names.join(" ") };
-    format!("{direction} offloads of port {port} {what}: {names}")
+    format!("{direction} offloads of port {} {what}: {names}", args.get("PORT").unwrap_or("-"))
 }
 
 /// Names of what can be done, with a star where it is.
@@ -133,7 +128,7 @@ fn can_and_does(offloads: &Value) -> String {
         let on = if offload["enabled"] == true { "*" } else { "" };
         text(&offload["name"]) + on
     };
-    let names: Vec<_> = list(offloads).filter(|offload| offload["capable"] != false).map(offload).collect();
+    let names: Vec<_> = list(offloads).map(offload).collect();
     if names.is_empty() { "nothing".to_owned() } else { names.join(" ") + " (*: on)" }
 }
 
@@ -197,8 +192,7 @@ mod tests {
 
     #[test]
     fn offloads_tell_what_is_on() {
-        let offload =
-            |name: &str, enabled: bool| json!({ "name": name, "capable": true, "enabled": enabled });
+        let offload = |name: &str, enabled: bool| json!({ "name": name, "enabled": enabled });
         let answer = json!({ "rx_offloads": [offload("VLAN_STRIP", false), offload("SCATTER", true)] });
         let ports = json!({ "ports": [answer] });
         assert!(capabilities(&Args::default(), &ports).contains("receives: VLAN_STRIP SCATTER* (*: on)"));

@@ -55,13 +55,8 @@ pub(crate) fn rebalance(_: &Args, answer: &Value) -> String {
     lines.join("\n")
 }
 
-const POOLS: [Column; 5] = [
-    ("pool", "name"),
-    ("NUMA socket", "numa_socket"),
-    ("mbufs", "mbufs"),
-    ("in use", "in_use"),
-    ("octets each", "mbuf_octets"),
-];
+const POOLS: [Column; 4] =
+    [("pool", "name"), ("mbufs", "mbufs"), ("in use", "in_use"), ("octets of data each", "data_octets")];
 
 pub(crate) fn pools(_: &Args, answer: &Value) -> String {
     listing(&answer["pools"], &POOLS, 1)
