@@ -10,6 +10,8 @@ pub mod commands;
 mod fake;
 pub mod grammar;
 pub mod help;
+#[cfg(test)]
+mod manual;
 mod render;
 mod run;
 pub mod script;

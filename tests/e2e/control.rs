@@ -78,7 +78,7 @@ fn commands_come_from_arguments_files_and_standard_input() {
     std::fs::write(&file, "show vhost\nshow nothing\n").unwrap();
     let (code, stdout, stderr) = exec(&["-f", file.to_str().unwrap()]);
     assert_eq!((code, stdout.as_str()), (Some(2), ""), "no line is run if one is wrong");
-    assert!(stderr.contains("line 2: there is no command `show nothing`"), "{stderr}");
+    assert!(stderr.contains("commands:2: `nothing` can't stand here"), "{stderr}");
 
     for (command, code, said) in [
         ("port attach vm1 { device = \"net_null0\" }", 2, "there is a port vm1 already"),

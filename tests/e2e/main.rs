@@ -9,6 +9,9 @@ mod harness;
 
 mod ageing;
 mod check;
+mod console;
+mod console_cli;
+mod console_lines;
 mod control;
 mod front_end;
 mod hotplug;

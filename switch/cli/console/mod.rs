@@ -68,9 +68,9 @@ fn greet(socket: &Path) {
         Client::connect(socket).and_then(|mut client| client.call("switch.info", serde_json::Value::Null));
     match info {
         Ok(info) => {
-            let version = info["version"].as_str().unwrap_or("of unknown version");
+            let version = info["version"].as_str().unwrap_or("Pollux");
             println!(
-                "Pollux {version}: {} ports; `help` lists the commands, `?` shows what can come next",
+                "{version}: {} ports; `help` lists the commands, `?` shows what can come next",
                 info["ports"]
             );
         }

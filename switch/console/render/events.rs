@@ -31,7 +31,7 @@ pub(crate) fn forwarding(_: &Args, answer: &Value) -> String {
 }
 
 pub(crate) fn info(args: &Args, answer: &Value) -> String {
-    let mut out = format!("Pollux {}, {}", text(&answer["version"]), forwarding(args, answer));
+    let mut out = format!("{}, {}", text(&answer["version"]), forwarding(args, answer));
     let fields = [
         ("DPDK", "dpdk"),
         ("control protocol", "protocol"),
