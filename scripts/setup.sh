@@ -4,12 +4,12 @@
 # Debian and Ubuntu packages through apt-get; cargo-nextest and cargo-deny through cargo where there is none.
 set -euo pipefail
 
-build="gcc pkg-config libdpdk-dev libclang-dev"
+build="gcc pkg-config libdpdk-dev libpcap-dev libclang-dev"
 run="iproute2 iputils-ping ethtool"
 declare -A packages=(
     [build]="$build"
     [demo]="$build $run"
-    [test]="$build $run tcpdump python3-scapy"
+    [test]="$build $run tcpdump tshark python3-scapy"
     [vm]="$build $run qemu-system-x86 qemu-guest-agent busybox-static iperf3 python3"
     [qos]="$build $run iperf3"
     [peers]="$build dpdk-dev openvswitch-switch-dpdk"

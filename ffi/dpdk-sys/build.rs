@@ -9,8 +9,9 @@ const CURE: &str = "install libdpdk-dev 22.11 or newer (Debian 12: apt install l
 
 /// What is linked dynamically: the functions of the allowlist live in these. Drivers, and the ring that
 /// backs mempools, come from the distribution's plugin folder when EAL starts.
-const LIBRARIES: [&str; 8] = [
+const LIBRARIES: [&str; 10] = [
     "rte_acl",
+    "rte_bpf",
     "rte_ethdev",
     "rte_mbuf",
     "rte_mempool",
@@ -18,10 +19,11 @@ const LIBRARIES: [&str; 8] = [
     "rte_net_vhost",
     "rte_vhost",
     "rte_eal",
+    "pcap",
 ];
 
 /// What is linked statically, dependents first.
-const ARCHIVES: [&str; 34] = [
+const ARCHIVES: [&str; 35] = [
     "rte_net_vhost",
     "rte_net_virtio",
     "rte_net_ixgbe",
@@ -42,6 +44,7 @@ const ARCHIVES: [&str; 34] = [
     "rte_bus_pci",
     "rte_bus_vdev",
     "rte_gso",
+    "rte_bpf",
     "rte_acl",
     "rte_security",
     "rte_cryptodev",
@@ -59,15 +62,27 @@ const ARCHIVES: [&str; 34] = [
 ];
 
 /// What the archives themselves need.
-const STATIC_DEPENDENCIES: [&str; 6] = ["rte_telemetry", "rte_kvargs", "pcap", "numa", "bsd", "atomic"];
+const STATIC_DEPENDENCIES: [&str; 7] =
+    ["rte_telemetry", "rte_kvargs", "pcap", "elf", "numa", "bsd", "atomic"];
 
 const FUNCTIONS: &[&str] = &[
     "shim_.*",
+    "bpf_filter",
+    "pcap_close",
+    "pcap_compile",
+    "pcap_freecode",
+    "pcap_geterr",
+    "pcap_open_dead",
     "rte_acl_add_rules",
     "rte_acl_build",
     "rte_acl_classify",
     "rte_acl_create",
     "rte_acl_free",
+    "rte_bpf_convert",
+    "rte_bpf_destroy",
+    "rte_bpf_exec_burst",
+    "rte_bpf_get_jit",
+    "rte_bpf_load",
     "rte_dev_probe",
     "rte_dev_remove",
     "rte_eal_cleanup",
@@ -117,6 +132,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_xstats_get",
     "rte_eth_xstats_get_names",
     "rte_eth_xstats_reset",
+    "rte_free",
     "rte_log_set_global_level",
     "rte_mempool_avail_count",
     "rte_mempool_calc_obj_size",
@@ -165,6 +181,8 @@ const TYPES: &[&str] = &[
 const OPAQUE: &[&str] = &[
     "rte_mbuf",
     "rte_mempool",
+    "pcap",
+    "rte_bpf",
     "rte_device",
     "rte_mempool_objsz",
     "rte_l2tpv2_combined_msg_hdr",

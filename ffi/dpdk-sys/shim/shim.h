@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <pcap/pcap.h>
 #include <rte_acl.h>
+#include <rte_bpf.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_epoll.h>
@@ -16,6 +18,7 @@
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
+#include <rte_malloc.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 #include <rte_meter.h>
@@ -75,6 +78,18 @@ enum {
 	SHIM_ACL_RANGE = RTE_ACL_FIELD_TYPE_RANGE,
 	SHIM_ACL_BITS = RTE_ACL_FIELD_TYPE_BITMASK,
 };
+
+/* Filters are of Ethernet frames, and see all of one. */
+enum {
+	SHIM_FILTER_LINK = DLT_EN10MB,
+	SHIM_FILTER_SNAP = 262144,
+	SHIM_BPF_LOAD_WORD_AT = BPF_LD | BPF_IND | BPF_W,
+	SHIM_BPF_LOAD_OCTET_AT = BPF_LD | BPF_IND | BPF_B,
+	SHIM_BPF_JUMP_IF_SET = BPF_JMP | BPF_JSET | BPF_K,
+	SHIM_BPF_A = EBPF_REG_0,
+	SHIM_BPF_X = EBPF_REG_7,
+};
+static const uint32_t SHIM_FILTER_NO_NETMASK = PCAP_NETMASK_UNKNOWN;
 
 /* What meters answer. */
 enum {

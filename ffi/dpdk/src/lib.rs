@@ -5,7 +5,8 @@
 //! move bursts: `ArrayVec<Mbuf, N>`. Whatever is dropped first, DPDK is taken down in the order that it
 //! needs: queues, ports, pools, environment.
 //!
-//! A [`FlowAcl`] finds the first of many rules that a frame fits, a [`RateMeter`] colours frames by a rate.
+//! A [`FlowAcl`] finds the first of many rules that a frame fits, a [`RateMeter`] colours frames by a rate,
+//! a [`PacketFilter`] chooses them as tcpdump does.
 //!
 //! Unsafe code lives here, next to `pollux-cpu`, and nowhere else in the workspace.
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -16,6 +17,7 @@ mod dump;
 mod eal;
 mod error;
 mod events;
+mod filter;
 mod flow_control;
 mod frame;
 mod info;
@@ -45,6 +47,7 @@ pub use dump::Dump;
 pub use eal::{Eal, EalOptions, Pci};
 pub use error::{Error, Result};
 pub use events::{Event, Happened, PortEvents, Waker};
+pub use filter::PacketFilter;
 pub use flow_control::{FlowControl, PriorityFlowControl};
 pub use info::{DeviceInfo, RingLimits};
 pub use interrupt::await_frames;
