@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use dpdk::{FlowAcl, Mbuf, Mempool, RateMeter, RxQueue, SharedTxQueue, TxQueue};
+use dpdk::{FlowAcl, Mbuf, Mempool, PacketFilter, RateMeter, RxQueue, SharedTxQueue, TxQueue};
 use pollux_engine::QueueCounters;
 use pollux_engine::datapath::{BURST, Platform};
 use pollux_net::{MAX_PORTS, Offloads, PortId, WorkerId};
@@ -110,6 +110,7 @@ impl Platform for DpdkPlatform {
     type Frame = Mbuf;
     type Rules = Arc<FlowAcl>;
     type Meter = RateMeter;
+    type Filter = Arc<PacketFilter>;
 
     #[inline(always)]
     fn sources(&self) -> usize {
@@ -172,6 +173,11 @@ impl Platform for DpdkPlatform {
     #[inline]
     fn copy(&mut self, frame: &Mbuf) -> Option<Mbuf> {
         frame.copy(&self.pool)
+    }
+
+    #[inline]
+    fn copy_start(&mut self, frame: &Mbuf, len: usize) -> Option<Mbuf> {
+        frame.copy_start(&self.pool, len)
     }
 
     #[inline]

@@ -76,6 +76,26 @@ impl Frame for Mbuf {
         first.set_tx_offload(lengths.iter().fold(0, |word, &(len, shift)| word | u64::from(len) << shift));
     }
 
+    fn unfinished(&self) -> Pending {
+        let first = self.segment();
+        let flags = first.ol_flags();
+        let segment_len = || NonZeroU16::new((first.tx_offload() >> sys::SHIM_MBUF_SEGMENT_LEN_SHIFT) as u16);
+        match flags & sys::SHIM_MBUF_TX_OFFLOAD_MASK {
+            0 => self.pending(),
+            left if left & sys::SHIM_MBUF_TX_TCP_SEGMENTS != 0 => {
+                Pending { checksum: true, segment_len: segment_len() }
+            }
+            _ => Pending { checksum: true, segment_len: None },
+        }
+    }
+
+    fn forget_pending(&mut self) {
+        const LEFT: u64 =
+            sys::SHIM_MBUF_RX_CHECKSUM_MASK | sys::SHIM_MBUF_RX_LRO | sys::SHIM_MBUF_TX_OFFLOAD_MASK;
+        let first = self.segment();
+        first.set_ol_flags(first.ol_flags() & !LEFT);
+    }
+
     #[inline(always)]
     fn mark(&self) -> Mark {
         Mark::from_bits(self.segment().mark())

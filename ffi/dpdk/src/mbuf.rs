@@ -124,6 +124,18 @@ impl Mbuf {
         }
     }
 
+    /// As [`copy`](Self::copy), of the first `len` octets, or as many as there are.
+    #[inline]
+    pub fn copy_start(&self, pool: &Mempool, len: usize) -> Option<Self> {
+        // DPDK reads none as all.
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        if len == 0 || self.segment().pkt_len() == 0 {
+            return Self::new(pool);
+        }
+        // SAFETY: the frame is alive and so is the pool.
+        NonNull::new(unsafe { sys::rte_pktmbuf_copy(self.0.as_ptr(), pool.raw(), 0, len) }).map(Self)
+    }
+
     /// How many segments the frame lies in.
     #[inline]
     pub fn segment_count(&self) -> usize {

@@ -11,7 +11,7 @@ use pollux_cpu::cycles;
 use pollux_engine::datapath::{BURST, Batch, Context, Observer, Outbox, Platform, Stage, walk};
 use pollux_engine::fdb::{Fdb, FdbOptions};
 use pollux_engine::{PortSpec, Snapshot, WorkerStats};
-use pollux_model::{PlainMeter, PlainRules};
+use pollux_model::{PlainFilter, PlainMeter, PlainRules};
 use pollux_net::{Mac, PortId, PortVlan, Vid, VlanMode, WorkerId};
 
 const STAGES: [Stage; 8] = [
@@ -89,6 +89,7 @@ impl Platform for Loop {
     type Frame = Vec<u8>;
     type Rules = PlainRules;
     type Meter = PlainMeter;
+    type Filter = PlainFilter;
 
     fn sources(&self) -> usize {
         2
@@ -113,6 +114,10 @@ impl Platform for Loop {
 
     fn copy(&mut self, frame: &Vec<u8>) -> Option<Vec<u8>> {
         Some(frame.clone())
+    }
+
+    fn copy_start(&mut self, frame: &Vec<u8>, len: usize) -> Option<Vec<u8>> {
+        Some(frame[..len.min(frame.len())].to_vec())
     }
 
     fn frame(&mut self, octets: &[u8]) -> Option<Vec<u8>> {

@@ -12,6 +12,7 @@ pub mod qos;
 mod reason;
 mod stats;
 mod tables;
+pub mod tap;
 mod work;
 
 pub use reason::{REASONS, Reason};

@@ -35,6 +35,7 @@ reasons! {
     SourceMulticast "source_multicast" "The source is a group address; counted on the ingress port.",
     SourceZero "source_zero" "The source address is zero; counted on the ingress port.",
     BridgeReserved "bridge_reserved" "The destination is one of 01-80-C2-00-00-00 to 0F; counted on the ingress port.",
+    MirrorPort "mirror_port" "A mirror's copies go to the port, and it takes nothing; counted on the ingress port.",
     ReservedVid "reserved_vid" "The tag's VID is 4095; counted on the ingress port.",
     TaggedOnAccess "tagged_on_access" "An access port was sent a tag with a VID; counted on the ingress port.",
     UntaggedOnTrunk "untagged_on_trunk" "A trunk without native VLAN was sent a frame without a VID; counted on the ingress port.",

@@ -8,6 +8,7 @@ use pollux_net::{
 
 use crate::datapath::Platform;
 use crate::qos::{EgressQos, IngressQos};
+use crate::tap::{self, Capture, Mirror, Taps};
 
 /// Who is in a VLAN.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +33,8 @@ pub(crate) enum Admission {
         vid: Vid,
         tpid: Tpid,
     },
+    /// Mirrors' copies go there.
+    Nothing,
 }
 
 /// What the data path needs to know of one port.
@@ -79,6 +82,8 @@ pub struct Snapshot<P: Platform> {
     served_by: [PortSet; MAX_WORKERS],
     /// Whether anything depends on the time, to the cycle.
     needs_clock: bool,
+    /// What looks at frames; `None`: nothing does.
+    taps: Option<Box<Taps<P::Filter>>>,
 }
 
 impl<P: Platform> Snapshot<P> {
@@ -98,7 +103,7 @@ impl<P: Platform> Snapshot<P> {
         for port in ports {
             tables[port.id.index()] = PortTable::new(&port.vlan, port.mtu, port.may_leave_work);
         }
-        Self { vlans, ports: tables, served_by: [PortSet::EMPTY; MAX_WORKERS], needs_clock: false }
+        Self { vlans, ports: tables, served_by: [PortSet::EMPTY; MAX_WORKERS], needs_clock: false, taps: None }
     }
 
     /// The same, with `port` taking frames like this.
@@ -119,6 +124,23 @@ impl<P: Platform> Snapshot<P> {
         self
     }
 
+    /// The same, with captures and mirrors that look at frames. A port that a mirror's copies go to is a member of
+    /// no VLAN any more.
+    #[must_use]
+    pub fn with_taps(mut self, captures: Vec<Arc<Capture<P::Filter>>>, mirrors: Vec<Mirror<P::Filter>>) -> Self {
+        let targets = tap::targets(&mirrors);
+        for target in targets.iter() {
+            self.ports[target.index()].admission = Admission::Nothing;
+        }
+        for vlan in self.vlans.iter_mut().filter(|_| !targets.is_empty()) {
+            vlan.members = vlan.members.minus(targets);
+            vlan.tagged = vlan.tagged.minus(targets);
+        }
+        let taps = Taps::new(captures, mirrors);
+        self.taps = (!taps.is_empty()).then(|| Box::new(taps));
+        self
+    }
+
     /// Whether [`Context::now_cycles`](crate::datapath::Context::now_cycles) is read.
     pub fn needs_clock(&self) -> bool {
         self.needs_clock
@@ -127,6 +149,11 @@ impl<P: Platform> Snapshot<P> {
     #[inline(always)]
     pub(crate) fn served_by(&self, worker: WorkerId) -> PortSet {
         self.served_by[usize::from(worker.0) % MAX_WORKERS]
+    }
+
+    #[inline(always)]
+    pub(crate) fn taps(&self) -> Option<&Taps<P::Filter>> {
+        self.taps.as_deref()
     }
 
     #[inline(always)]

@@ -8,7 +8,7 @@ use arrayvec::ArrayVec;
 use pollux_engine::datapath::{BURST, Batch, Context, Outbox, Platform, walk};
 use pollux_engine::fdb::{Fdb, FdbOptions};
 use pollux_engine::{Accounting, PortSpec, PortTotals, Reason, Snapshot, WorkerStats};
-use pollux_model::{PlainMeter, PlainRules};
+use pollux_model::{PlainFilter, PlainMeter, PlainRules};
 use pollux_net::{
     Frame, IpVersion, MTU_OVERHEAD, Offloads, Pending, PortId, PortSet, PortVlan, Tag, Tci, Tpid, Transport,
     Vid, VidSet, VlanMode, WorkerId,
@@ -57,6 +57,15 @@ impl Frame for Loose {
         self.left = Some((*transport, segment_len));
     }
 
+    fn unfinished(&self) -> Pending {
+        let left = |(_, segment_len)| Pending { checksum: true, segment_len };
+        self.left.map_or(self.pending, left)
+    }
+
+    fn forget_pending(&mut self) {
+        (self.pending, self.left) = (Pending::NOTHING, None);
+    }
+
     fn push_tag(&mut self, tag: Tag) -> bool {
         self.head.push_tag(tag)
     }
@@ -82,6 +91,7 @@ impl Platform for Memory {
     type Frame = Loose;
     type Rules = PlainRules;
     type Meter = PlainMeter;
+    type Filter = PlainFilter;
 
     fn sources(&self) -> usize {
         1
@@ -99,6 +109,12 @@ impl Platform for Memory {
 
     fn copy(&mut self, frame: &Loose) -> Option<Loose> {
         Some(frame.clone())
+    }
+
+    fn copy_start(&mut self, frame: &Loose, len: usize) -> Option<Loose> {
+        let octets = frame.octets();
+        let head = octets[..len.min(octets.len())].to_vec();
+        Some(Loose { head, rest: Vec::new(), ..frame.clone() })
     }
 
     fn frame(&mut self, octets: &[u8]) -> Option<Loose> {

@@ -139,8 +139,21 @@ impl Mark {
         Self(self.0 & !Self::COLOUR | (colour as u8) << Self::COLOUR.trailing_zeros())
     }
 
+    /// The same, of a copy that a mirror made.
+    #[must_use]
+    pub const fn mirrored(self) -> Self {
+        Self(self.0 | Self::MIRRORED)
+    }
+
+    /// Whether a mirror made the frame.
+    #[inline(always)]
+    pub const fn is_mirrored(self) -> bool {
+        self.0 & Self::MIRRORED != 0
+    }
+
     const COLOUR: u8 = 0b1_1000;
     const DECIDED: u8 = 0b10_0000;
+    const MIRRORED: u8 = 0b100_0000;
 
     /// The class.
     #[inline(always)]
@@ -198,6 +211,9 @@ mod tests {
                 assert_eq!((mark.class(), mark.colour(), mark.is_decided()), (class, colour, false));
                 let other = mark.decided().with_colour(Colour::Red);
                 assert_eq!((other.class(), other.colour(), other.is_decided()), (class, Colour::Red, true));
+                let copy = other.mirrored();
+                assert_eq!((copy.class(), copy.colour(), copy.is_decided()), (class, Colour::Red, true));
+                assert_eq!((other.is_mirrored(), copy.is_mirrored()), (false, true));
             }
         }
     }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 /// The most frames that a [`FrameFilter`] looks at in one call: a bit of its answer for each.
 pub const FILTER_BURST: usize = u32::BITS as usize;
 
@@ -5,4 +7,10 @@ pub const FILTER_BURST: usize = u32::BITS as usize;
 pub trait FrameFilter<F> {
     /// Bit n: frame n is one of those that are wanted. There are [`FILTER_BURST`] frames at most.
     fn choose(&self, frames: &[F]) -> u32;
+}
+
+impl<F, X: FrameFilter<F>> FrameFilter<F> for Arc<X> {
+    fn choose(&self, frames: &[F]) -> u32 {
+        self.as_ref().choose(frames)
+    }
 }

@@ -106,6 +106,12 @@ impl PortSet {
         Self(self.0 | other.0)
     }
 
+    /// Members that `other` hasn't.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// The lowest-numbered member.
     pub const fn first(self) -> Option<PortId> {
         PortId::new(self.0.trailing_zeros() as usize)

@@ -41,5 +41,5 @@ mod tests;
 
 pub use model::{Model, ModelPort};
 pub use outcome::{Accounts, Outcome, Reason};
-pub use plain::{PlainMeter, PlainRules};
+pub use plain::{PlainFilter, PlainMeter, PlainRules};
 pub use profile::ModelProfile;

@@ -1,4 +1,4 @@
-use pollux_net::{Colour, FlowKey, FlowMatch, FlowRules, Meter, MeterAlgorithm, MeterSpec};
+use pollux_net::{Colour, FlowKey, FlowMatch, FlowRules, Frame, FrameFilter, Meter, MeterAlgorithm, MeterSpec};
 
 /// Rules that are looked at one after the other.
 #[derive(Clone, Debug, Default)]
@@ -9,6 +9,32 @@ impl FlowRules for PlainRules {
         for (key, hit) in keys.iter().zip(hits) {
             *hit = self.0.iter().position(|rule| rule.fits(key)).map_or(0, |place| place as u32 + 1);
         }
+    }
+}
+
+/// Chooses frames that have an octet of this value at this place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainFilter {
+    /// The place, from 0.
+    pub at: usize,
+    /// The value.
+    pub value: u8,
+}
+
+impl PlainFilter {
+    /// Whether it chooses a frame of these octets.
+    pub fn chooses(&self, octets: &[u8]) -> bool {
+        octets.get(self.at) == Some(&self.value)
+    }
+}
+
+impl<F: Frame> FrameFilter<F> for PlainFilter {
+    fn choose(&self, frames: &[F]) -> u32 {
+        let chosen = |frame: &F| {
+            let octets: Vec<u8> = frame.pieces().flatten().copied().collect();
+            self.chooses(&octets)
+        };
+        frames.iter().enumerate().fold(0, |bits, (n, frame)| bits | u32::from(chosen(frame)) << n)
     }
 }
 

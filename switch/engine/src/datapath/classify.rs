@@ -3,7 +3,7 @@
 //!
 //! Batch: every frame alone; all of one port, whose mode is looked at once. Reads the lane `outer`;
 //! writes `vid`, `tag`, `tag_counts`,
-//! `outer` and `verdict`. Drops: [`Reason::ReservedVid`],
+//! `outer` and `verdict`. Drops: [`Reason::MirrorPort`], [`Reason::ReservedVid`],
 //! [`Reason::TaggedOnAccess`], [`Reason::UntaggedOnTrunk`], [`Reason::NotMember`],
 //! [`Reason::CustomerVid`].
 
@@ -28,6 +28,7 @@ pub(super) fn classify<P: Platform>(batch: &mut Batch<P::Frame>, snapshot: &Snap
             pending.for_each(|lane| admit(lane, port, |tagged| trunk(tagged, native, ingress, snapshot)));
         }
         Admission::Tunnel { vid, tpid } => pending.for_each(|lane| admit_tunnel(lane, port, vid, tpid)),
+        Admission::Nothing => pending.for_each(|lane| lane.verdict = Verdict::Drop(Reason::MirrorPort)),
     }
 }
 

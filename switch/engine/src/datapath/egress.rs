@@ -15,8 +15,9 @@ use super::batch::{Batch, Lane, Verdict};
 use super::finish::finish;
 use super::lookup::flood_targets;
 use super::offload::Offload;
-use super::outbox::Outbox;
+use super::outbox::{self, Outbox};
 use super::platform::Platform;
+use super::tap::{self, Sight};
 use crate::Reason;
 use crate::qos::EgressQos;
 use crate::tables::PortTable;
@@ -27,8 +28,10 @@ pub(super) fn egress<P: Platform>(
     outbox: &mut Outbox<P::Frame>,
     platform: &mut P,
 ) {
-    if batch.unfinished != 0 {
-        return one_by_one(batch, context, outbox, platform);
+    let mut out = outbox.way();
+    let shown = context.snapshot.taps().is_some_and(|taps| taps.drops);
+    if batch.unfinished != 0 || shown {
+        return one_by_one(batch, context, &mut out, platform);
     }
     let (ingress, classes) = (batch.ingress, batch.classes);
     let mut lanes = &batch.lanes[..batch.frames.len()];
@@ -38,11 +41,11 @@ pub(super) fn egress<P: Platform>(
             lanes = &lanes[1..];
             if let Some(frame) = frames.next() {
                 let way = Way { lane: first, offload: None, ingress, classes };
-                flood_or_drop(frame, way, context, outbox, platform);
+                flood_or_drop(frame, way, context, &mut out, platform);
             }
             continue;
         };
-        let most = outbox.room(port, context, platform).min(lanes.len());
+        let most = out.room(port, context, platform).min(lanes.len());
         let end = lanes[..most].iter().position(|lane| lane.verdict != Verdict::Forward(port));
         let (run, rest) = lanes.split_at(end.unwrap_or(most));
         lanes = rest;
@@ -64,7 +67,7 @@ pub(super) fn egress<P: Platform>(
                 }
             }
         });
-        outbox.extend(port, ready);
+        out.extend(port, ready);
     }
 }
 
@@ -79,12 +82,12 @@ struct Way<'a> {
     classes: u8,
 }
 
-/// A batch in which senders left work to do.
+/// A batch in which senders left work to do, or of which somebody wants to see what is dropped.
 #[inline(never)]
 fn one_by_one<P: Platform>(
     batch: &mut Batch<P::Frame>,
     context: &Context<'_, P>,
-    outbox: &mut Outbox<P::Frame>,
+    out: &mut outbox::Way<'_, P::Frame>,
     platform: &mut P,
 ) {
     let (ingress, classes) = (batch.ingress, batch.classes);
@@ -93,8 +96,8 @@ fn one_by_one<P: Platform>(
         let offload = (batch.unfinished >> index & 1 == 1).then_some(offload);
         let way = Way { lane, offload, ingress, classes };
         match lane.verdict {
-            Verdict::Forward(port) => send(frame, way, port, context, outbox, platform),
-            _ => flood_or_drop(frame, way, context, outbox, platform),
+            Verdict::Forward(port) => send(frame, way, port, context, out, platform),
+            _ => flood_or_drop(frame, way, context, out, platform),
         }
     }
 }
@@ -105,12 +108,15 @@ fn flood_or_drop<P: Platform>(
     frame: P::Frame,
     way: Way<'_>,
     context: &Context<'_, P>,
-    outbox: &mut Outbox<P::Frame>,
+    out: &mut outbox::Way<'_, P::Frame>,
     platform: &mut P,
 ) {
     match way.lane.verdict {
-        Verdict::Flood => flood(frame, way, context, outbox, platform),
-        Verdict::Drop(reason) => context.stats.count_drops(way.ingress, reason, 1),
+        Verdict::Flood => flood(frame, way, context, out, platform),
+        Verdict::Drop(reason) => {
+            context.stats.count_drops(way.ingress, reason, 1);
+            tap::refused(way.ingress, &frame, reason, context, out.copies.as_deref_mut(), platform);
+        }
         Verdict::Pending | Verdict::Forward(_) => {
             unreachable!("lookup decides every frame that classify left")
         }
@@ -122,7 +128,7 @@ fn flood<P: Platform>(
     frame: P::Frame,
     way: Way<'_>,
     context: &Context<'_, P>,
-    outbox: &mut Outbox<P::Frame>,
+    out: &mut outbox::Way<'_, P::Frame>,
     platform: &mut P,
 ) {
     let vlan = context.snapshot.vlan(way.lane.vid);
@@ -131,11 +137,11 @@ fn flood<P: Platform>(
     while let Some(port) = targets.first() {
         targets = targets.without(port);
         if targets.is_empty() {
-            return send(frame, way, port, context, outbox, platform);
+            return send(frame, way, port, context, out, platform);
         }
         match platform.copy(&frame) {
-            Some(copy) => send(copy, way, port, context, outbox, platform),
-            None => context.stats.count_drops(port, Reason::NoMbuf, 1),
+            Some(copy) => send(copy, way, port, context, out, platform),
+            None => drop(&frame, Reason::NoMbuf, port, context, out, platform),
         }
     }
 }
@@ -146,7 +152,7 @@ fn send<P: Platform>(
     way: Way<'_>,
     port: PortId,
     context: &Context<'_, P>,
-    outbox: &mut Outbox<P::Frame>,
+    out: &mut outbox::Way<'_, P::Frame>,
     platform: &mut P,
 ) {
     let len = frame.len();
@@ -159,15 +165,28 @@ fn send<P: Platform>(
     let ready = rewrite(&mut frame, way.lane.outer, outgoing, tagged, table);
     if let (Ok(()), Some(offload)) = (ready, way.offload) {
         let offload = offload.shifted(frame.len() as isize - len as isize);
-        return finish(frame, &offload, way.ingress, port, context, outbox, platform);
+        return finish(frame, &offload, way.ingress, port, context, out, platform);
     }
     match ready.and_then(|()| fits(&frame, table)) {
         Ok(()) => {
-            outbox.room(port, context, platform);
-            outbox.extend(port, std::iter::once(frame));
+            out.room(port, context, platform);
+            out.extend(port, std::iter::once(frame));
         }
-        Err(reason) => context.stats.count_drops(port, reason, 1),
+        Err(reason) => drop(&frame, reason, port, context, out, platform),
     }
+}
+
+fn drop<P: Platform>(
+    frame: &P::Frame,
+    reason: Reason,
+    port: PortId,
+    context: &Context<'_, P>,
+    out: &mut outbox::Way<'_, P::Frame>,
+    platform: &mut P,
+) {
+    context.stats.count_drops(port, reason, 1);
+    let (sight, frames) = (Sight { port, marked: false }, std::slice::from_ref(frame));
+    tap::not_sent(sight, frames, reason, context, out.copies.as_deref_mut(), platform);
 }
 
 /// The tag with which a port sends a frame on tagged VLANs, and whether its priority says anything.
@@ -216,7 +235,7 @@ fn rewrite<P: Platform>(
 }
 
 #[inline(always)]
-fn fits<P: Platform>(frame: &P::Frame, table: &PortTable<P>) -> Result<(), Reason> {
+pub(super) fn fits<P: Platform>(frame: &P::Frame, table: &PortTable<P>) -> Result<(), Reason> {
     if frame.len() <= table.max_len { Ok(()) } else { Err(Reason::MtuExceeded) }
 }
 

@@ -8,8 +8,9 @@ use pollux_net::{Frame, PortId, Transport};
 use super::Context;
 use super::cut::cut;
 use super::offload::Offload;
-use super::outbox::Outbox;
+use super::outbox::Way;
 use super::platform::Platform;
+use super::tap::{self, Sight};
 use crate::Reason;
 
 /// Puts `frame`, which came from `ingress`, into the outbox of `port`.
@@ -19,13 +20,12 @@ pub(super) fn finish<P: Platform>(
     ingress: PortId,
     port: PortId,
     context: &Context<'_, P>,
-    outbox: &mut Outbox<P::Frame>,
+    way: &mut Way<'_, P::Frame>,
     platform: &mut P,
 ) {
     let &Offload { transport, segment_len } = offload;
-    let drop = |reason| context.stats.count_drops(port, reason, 1);
     if offload.wire_len(frame.len()) > context.snapshot.port(port).max_len {
-        return drop(Reason::MtuExceeded);
+        return drop(&frame, Reason::MtuExceeded, port, context, way, platform);
     }
     let offloads = platform.offloads(port);
     let takes = match segment_len {
@@ -40,16 +40,30 @@ pub(super) fn finish<P: Platform>(
         return cut(&frame, offload, platform, |platform, piece| match piece {
             Some(mut piece) => {
                 piece.set_mark(mark);
-                outbox.room(port, context, platform);
-                outbox.extend(port, std::iter::once(piece));
+                way.room(port, context, platform);
+                way.extend(port, std::iter::once(piece));
             }
-            None => drop(Reason::NoMbuf),
+            // In place of a piece that isn't there, the whole is shown.
+            None => drop(&frame, Reason::NoMbuf, port, context, way, platform),
         });
     } else if !set_checksum(&mut frame, &transport) {
-        return drop(Reason::NoHeadroom);
+        return drop(&frame, Reason::NoHeadroom, port, context, way, platform);
     }
-    outbox.room(port, context, platform);
-    outbox.add_long(port, frame, context, platform);
+    way.room(port, context, platform);
+    way.add_long(port, frame, context, platform);
+}
+
+fn drop<P: Platform>(
+    frame: &P::Frame,
+    reason: Reason,
+    port: PortId,
+    context: &Context<'_, P>,
+    way: &mut Way<'_, P::Frame>,
+    platform: &mut P,
+) {
+    context.stats.count_drops(port, reason, 1);
+    let (sight, frames) = (Sight { port, marked: false }, std::slice::from_ref(frame));
+    tap::not_sent(sight, frames, reason, context, way.copies.as_deref_mut(), platform);
 }
 
 /// Computes the checksum and writes it. Returns `false` if the frame's memory is shared.

@@ -11,6 +11,7 @@ mod egress;
 mod finish;
 mod learn;
 mod lookup;
+mod mirror;
 mod offload;
 mod outbox;
 mod parse;
@@ -18,6 +19,7 @@ mod platform;
 mod police;
 mod prioritise;
 mod queue;
+mod tap;
 mod tx;
 
 use std::sync::Arc;
@@ -130,6 +132,7 @@ pub fn walk<P: Platform>(
         offload::offload(batch, snapshot);
         observer.passed(Stage::Parse, frames);
         classify::classify(batch, snapshot);
+        tap::received(batch, context, outbox, platform);
         prioritise::prioritise(batch, snapshot);
         observer.passed(Stage::Classify, frames);
         learn::prepare(batch, fdb);
@@ -144,7 +147,8 @@ pub fn walk<P: Platform>(
         platform.went_through(source, frames);
     }
     outbox.flush(context, platform);
-    queue::serve_waiting(context, platform);
+    queue::serve_waiting(context, outbox, platform);
+    outbox.flush_copies(context, platform);
     observer.passed(Stage::Tx, total);
     total
 }

@@ -82,7 +82,7 @@ fn look_closely<F: Frame>(batch: &mut Batch<F>, max_len: usize) {
 }
 
 /// Finds out where the work is; `None` if the frame's headers don't fit it.
-fn read<F: Frame>(frame: &F, segment_len: Option<NonZeroU16>) -> Option<Offload> {
+pub(super) fn read<F: Frame>(frame: &F, segment_len: Option<NonZeroU16>) -> Option<Offload> {
     let transport = Transport::find(frame.head(), frame.len())?;
     if let Some(segment) = segment_len {
         let tcp = transport.protocol == pollux_net::Protocol::Tcp;

@@ -16,11 +16,28 @@ use super::{Context, tx};
 /// memory than what a burst of them comes with.
 const HEAVY: usize = 128 << 10;
 
-/// Frames a worker has decided on and not yet handed to the devices.
-pub struct Outbox<F> {
+/// Frames of each port.
+pub(super) struct Bursts<F> {
     ports: Box<[ArrayVec<F, BURST>; MAX_PORTS]>,
     waiting: PortSet,
 }
+
+/// Frames a worker has decided on and not yet handed to the devices.
+pub struct Outbox<F> {
+    decided: Bursts<F>,
+    /// Copies that mirrors made.
+    copies: Bursts<F>,
+}
+
+/// Where frames go out: what came of a burst, or the copies that mirrors made.
+pub(super) struct Way<'a, F> {
+    bursts: &'a mut Bursts<F>,
+    /// Where mirrors put copies of what goes this way; `None`: of copies there are none.
+    pub(super) copies: Copies<'a, F>,
+}
+
+/// Where mirrors put copies of frames, if these may be copied.
+pub(super) type Copies<'a, F> = Option<&'a mut Bursts<F>>;
 
 impl<F> Default for Outbox<F> {
     fn default() -> Self {
@@ -31,9 +48,70 @@ impl<F> Default for Outbox<F> {
 impl<F> Outbox<F> {
     /// Nothing waits.
     pub fn new() -> Self {
+        Self { decided: Bursts::new(), copies: Bursts::new() }
+    }
+
+    /// The way of what came of a burst.
+    #[inline(always)]
+    pub(super) fn way(&mut self) -> Way<'_, F> {
+        Way { bursts: &mut self.decided, copies: Some(&mut self.copies) }
+    }
+
+    /// Where mirrors put copies.
+    pub(super) fn copies(&mut self) -> &mut Bursts<F> {
+        &mut self.copies
+    }
+
+    /// Hands everything over but copies; what a device doesn't take is dropped.
+    #[inline]
+    pub(super) fn flush<P: Platform<Frame = F>>(&mut self, context: &Context<'_, P>, platform: &mut P) {
+        let Self { decided, copies } = self;
+        if decided.waiting.is_empty() {
+            return;
+        }
+        let waiting = decided.waiting.iter().map(|port| decided.ports[port.index()].len() as u64);
+        context.stats.set_queued(waiting.sum());
+        decided.flush(context, Some(copies), platform);
+        context.stats.set_queued(0);
+    }
+
+    /// Hands over the copies that mirrors made.
+    #[inline]
+    pub(super) fn flush_copies<P: Platform<Frame = F>>(
+        &mut self,
+        context: &Context<'_, P>,
+        platform: &mut P,
+    ) {
+        if !self.copies.waiting.is_empty() {
+            self.copies.flush(context, None, platform);
+        }
+    }
+}
+
+impl<F> Bursts<F> {
+    fn new() -> Self {
         Self { ports: Box::new(array::from_fn(|_| ArrayVec::new())), waiting: PortSet::EMPTY }
     }
 
+    /// The way of copies.
+    pub(super) fn way_of_copies(&mut self) -> Way<'_, F> {
+        Way { bursts: self, copies: None }
+    }
+
+    fn flush<P: Platform<Frame = F>>(
+        &mut self,
+        context: &Context<'_, P>,
+        mut copies: Copies<'_, F>,
+        platform: &mut P,
+    ) {
+        for port in self.waiting.iter() {
+            tx::transmit(port, &mut self.ports[port.index()], context, copies.as_deref_mut(), platform);
+        }
+        self.waiting = PortSet::EMPTY;
+    }
+}
+
+impl<F> Way<'_, F> {
     /// How many frames fit into the port's outbox: at least one, as a full one is sent.
     #[inline(always)]
     pub(super) fn room<P: Platform<Frame = F>>(
@@ -42,12 +120,12 @@ impl<F> Outbox<F> {
         context: &Context<'_, P>,
         platform: &mut P,
     ) -> usize {
-        if !self.waiting.contains(port) {
+        if !self.bursts.waiting.contains(port) {
             platform.expect_transmit(port);
         }
-        let frames = &mut self.ports[port.index()];
+        let frames = &mut self.bursts.ports[port.index()];
         if frames.is_full() {
-            tx::transmit(port, frames, context, platform);
+            tx::transmit(port, frames, context, self.copies.as_deref_mut(), platform);
         }
         frames.remaining_capacity()
     }
@@ -55,8 +133,8 @@ impl<F> Outbox<F> {
     /// Adds frames, no more than there is [`room`](Self::room) for.
     #[inline(always)]
     pub(super) fn extend(&mut self, port: PortId, frames: impl Iterator<Item = F>) {
-        self.ports[port.index()].extend(frames);
-        self.waiting = self.waiting.with(port);
+        self.bursts.ports[port.index()].extend(frames);
+        self.bursts.waiting = self.bursts.waiting.with(port);
     }
 
     /// Adds a frame that may be a multiple of a wire's, when there is [`room`](Self::room).
@@ -70,23 +148,9 @@ impl<F> Outbox<F> {
         F: Frame,
     {
         self.extend(port, std::iter::once(frame));
-        let frames = &mut self.ports[port.index()];
+        let frames = &mut self.bursts.ports[port.index()];
         if frames.iter().map(Frame::len).sum::<usize>() > HEAVY {
-            tx::transmit(port, frames, context, platform);
+            tx::transmit(port, frames, context, self.copies.as_deref_mut(), platform);
         }
-    }
-
-    /// Hands everything over; what a device doesn't take is dropped.
-    #[inline]
-    pub(super) fn flush<P: Platform<Frame = F>>(&mut self, context: &Context<'_, P>, platform: &mut P) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        context.stats.set_queued(self.waiting.iter().map(|port| self.ports[port.index()].len() as u64).sum());
-        for port in self.waiting.iter() {
-            tx::transmit(port, &mut self.ports[port.index()], context, platform);
-        }
-        self.waiting = PortSet::EMPTY;
-        context.stats.set_queued(0);
     }
 }

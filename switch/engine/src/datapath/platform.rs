@@ -1,5 +1,5 @@
 use arrayvec::ArrayVec;
-use pollux_net::{FlowRules, Frame, Meter, Offloads, PortId};
+use pollux_net::{FlowRules, Frame, FrameFilter, Meter, Offloads, PortId};
 
 use super::batch::BURST;
 
@@ -13,6 +13,9 @@ pub trait Platform {
 
     /// What colours frames by a rate.
     type Meter: Meter;
+
+    /// What chooses the frames that a capture or a mirror is to see.
+    type Filter: FrameFilter<Self::Frame>;
 
     /// Receive queues that this worker polls, numbered from 0.
     fn sources(&self) -> usize;
@@ -54,6 +57,9 @@ pub trait Platform {
 
     /// A frame of its own with the same octets, or `None` if no memory is left for one.
     fn copy(&mut self, frame: &Self::Frame) -> Option<Self::Frame>;
+
+    /// A frame of its own with the first `len` octets, or as many as there are.
+    fn copy_start(&mut self, frame: &Self::Frame, len: usize) -> Option<Self::Frame>;
 
     /// A frame of these octets, or `None` if no memory is left for one.
     fn frame(&mut self, octets: &[u8]) -> Option<Self::Frame>;

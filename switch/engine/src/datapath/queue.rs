@@ -12,7 +12,9 @@ use spin::MutexGuard;
 
 use super::Context;
 use super::batch::BURST;
+use super::outbox::{Copies, Outbox};
 use super::platform::Platform;
+use super::tap::{self, Sight};
 use crate::Reason;
 use crate::qos::{EgressQos, Queues, Refused};
 
@@ -29,41 +31,52 @@ pub(super) fn send<P: Platform>(
     qos: &EgressQos<P::Frame>,
     frames: &mut ArrayVec<P::Frame, BURST>,
     context: &Context<'_, P>,
+    mut copies: Copies<'_, P::Frame>,
     platform: &mut P,
 ) {
     let backlogged = qos.queues().is_backlogged();
     if !backlogged && qos.goes_straight(context.worker) {
-        go_straight(port, qos, frames, context, platform);
+        go_straight(port, qos, frames, context, copies.as_deref_mut(), platform);
         if frames.is_empty() {
             return;
         }
     }
+    let sight = Sight { port, marked: true };
     if !backlogged && qos.ends() {
         context.stats.count_drops(port, Reason::TxFull, frames.len() as u64);
+        tap::not_sent(sight, frames, Reason::TxFull, context, copies, platform);
         frames.clear();
         return;
     }
+    let mut refused = Refused::default();
     let mut queues = qos.queues().lock();
-    let refused = queues.enqueue(frames.drain(..), qos.queues(), qos, context.now_cycles);
-    if refused != Refused::default() {
-        context.stats.count_drops(port, Reason::QueueFull, refused.full);
-        context.stats.count_drops(port, Reason::Wred, refused.early);
-    }
+    queues.enqueue(frames.drain(..), qos.queues(), qos, context.now_cycles, &mut refused);
     if qos.serves(context.worker) {
-        serve(port, qos, queues, context, platform);
+        serve(port, qos, queues, context, copies.as_deref_mut(), platform);
     } else {
         queues.publish(qos.queues());
+        drop(queues);
+    }
+    for (reason, frames) in [(Reason::QueueFull, &refused.full), (Reason::Wred, &refused.early)] {
+        if !frames.is_empty() {
+            context.stats.count_drops(port, reason, frames.len() as u64);
+            tap::not_sent(sight, frames, reason, context, copies.as_deref_mut(), platform);
+        }
     }
 }
 
 /// Sends what waits at ports that this worker serves.
 #[inline]
-pub(super) fn serve_waiting<P: Platform>(context: &Context<'_, P>, platform: &mut P) {
+pub(super) fn serve_waiting<P: Platform>(
+    context: &Context<'_, P>,
+    outbox: &mut Outbox<P::Frame>,
+    platform: &mut P,
+) {
     for port in context.snapshot.served_by(context.worker).iter() {
         if let Some(qos) = &context.snapshot.port(port).egress
             && qos.queues().is_backlogged()
         {
-            serve(port, qos, qos.queues().lock(), context, platform);
+            serve(port, qos, qos.queues().lock(), context, Some(outbox.copies()), platform);
         }
     }
 }
@@ -74,11 +87,15 @@ fn go_straight<P: Platform>(
     qos: &EgressQos<P::Frame>,
     frames: &mut ArrayVec<P::Frame, BURST>,
     context: &Context<'_, P>,
+    mut copies: Copies<'_, P::Frame>,
     platform: &mut P,
 ) {
     let (offered, one_class) = sum(frames);
     let sums = if one_class.is_some() { [NOTHING; TrafficClass::COUNT] } else { by_class(frames) };
-    let unfit = platform.transmit_in_order(port, frames);
+    let sight = Sight { port, marked: true };
+    let unfit = tap::sending(sight, frames, context, copies.as_deref_mut(), platform, |platform, frames| {
+        platform.transmit_in_order(port, frames)
+    });
     let (stay, _) = sum(frames);
     match one_class {
         Some(class) => {
@@ -96,6 +113,7 @@ fn go_straight<P: Platform>(
     context.stats.count_tx(port, offered.0 - stay.0, offered.1 - stay.1);
     if unfit > 0 {
         context.stats.count_drops(port, Reason::TxFull, unfit as u64);
+        tap::not_sent(sight, &frames[..unfit], Reason::TxFull, context, copies, platform);
         qos.queues().lock().drop_unfit(frames.drain(..unfit), qos.queues());
     }
 }
@@ -134,14 +152,17 @@ fn serve<'q, P: Platform>(
     qos: &'q EgressQos<P::Frame>,
     mut queues: MutexGuard<'q, Queues<P::Frame>>,
     context: &Context<'_, P>,
+    mut copies: Copies<'_, P::Frame>,
     platform: &mut P,
 ) {
     let (all, now) = (qos.queues(), context.now_cycles);
+    let sight = Sight { port, marked: true };
     if !context.links.contains(port) {
-        context.stats.count_drops(port, Reason::PortDown, queues.clear(all));
-        return;
+        drop(queues);
+        return clear(sight, qos, context, copies, platform);
     }
     queues.refill(qos, now);
+    let mut given_up = ArrayVec::new();
     for _ in 0..BURSTS {
         let most = if queues.was_refused() { TRIAL } else { BURST };
         let mut burst = ArrayVec::new();
@@ -154,7 +175,10 @@ fn serve<'q, P: Platform>(
         // these are settled.
         drop(queues);
         let octets: usize = burst.iter().map(Frame::len).sum();
-        let unfit = platform.transmit_in_order(port, &mut burst);
+        let unfit =
+            tap::sending(sight, &mut burst, context, copies.as_deref_mut(), platform, |platform, burst| {
+                platform.transmit_in_order(port, burst)
+            });
         let left = takings.len() - burst.len();
         let stay: usize = burst.iter().map(Frame::len).sum();
         context.stats.count_tx(port, left as u64, (octets - stay) as u64);
@@ -163,11 +187,35 @@ fn serve<'q, P: Platform>(
         let more = takings.len() == most;
         let choosy = !room_left && platform.is_choosy(port);
         let is_stale = |since| choosy && qos.is_stale(since, now);
-        let dropped = queues.settle(&takings, burst, unfit, all, qos, is_stale, now);
-        context.stats.count_drops(port, Reason::TxFull, dropped);
+        queues.settle(&takings, burst, unfit, all, qos, is_stale, now, &mut given_up);
         if !(room_left && more) {
             break;
         }
     }
     queues.publish(all);
+    drop(queues);
+    if !given_up.is_empty() {
+        context.stats.count_drops(port, Reason::TxFull, given_up.len() as u64);
+        tap::not_sent(sight, &given_up, Reason::TxFull, context, copies, platform);
+    }
+}
+
+/// Drops all that waits, as the link is lost.
+#[cold]
+fn clear<P: Platform>(
+    sight: Sight,
+    qos: &EgressQos<P::Frame>,
+    context: &Context<'_, P>,
+    mut copies: Copies<'_, P::Frame>,
+    platform: &mut P,
+) {
+    loop {
+        let mut lost = ArrayVec::<_, BURST>::new();
+        qos.queues().lock().take_lost(qos.queues(), &mut lost);
+        context.stats.count_drops(sight.port, Reason::PortDown, lost.len() as u64);
+        tap::not_sent(sight, &lost, Reason::PortDown, context, copies.as_deref_mut(), platform);
+        if !lost.is_full() {
+            return;
+        }
+    }
 }

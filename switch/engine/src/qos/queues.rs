@@ -125,10 +125,15 @@ impl ClassCounts {
 }
 
 /// Frames that didn't get to wait, by reason.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Refused {
-    pub(crate) full: u64,
-    pub(crate) early: u64,
+pub(crate) struct Refused<F> {
+    pub(crate) full: ArrayVec<F, BURST>,
+    pub(crate) early: ArrayVec<F, BURST>,
+}
+
+impl<F> Default for Refused<F> {
+    fn default() -> Self {
+        Self { full: ArrayVec::new(), early: ArrayVec::new() }
+    }
 }
 
 /// What is remembered of a frame that was taken out.
@@ -187,7 +192,15 @@ impl<F: Frame> PortQueues<F> {
 
     /// Drops all that waits; for when no worker is there to do it. Returns how many frames that were.
     pub fn clear(&self) -> u64 {
-        self.lock().clear(self)
+        let mut cleared = 0;
+        loop {
+            let mut lost = ArrayVec::new();
+            self.lock().take_lost(self, &mut lost);
+            cleared += lost.len() as u64;
+            if !lost.is_full() {
+                return cleared;
+            }
+        }
     }
 
     /// What was counted of each class, over all workers.
@@ -236,15 +249,16 @@ impl<F: Frame> PortQueues<F> {
 }
 
 impl<F: Frame> Queues<F> {
-    /// Lets frames wait, each in its class; drops those that may not.
+    /// Lets frames of a burst wait, each in its class. Those that may not, counted as dropped, go to `refused`,
+    /// which has room.
     pub(crate) fn enqueue(
         &mut self,
         frames: impl Iterator<Item = F>,
         port: &PortQueues<F>,
         qos: &EgressQos<F>,
         now: u64,
-    ) -> Refused {
-        let mut refused = Refused::default();
+        refused: &mut Refused<F>,
+    ) {
         let mut queued = [0; CLASSES];
         let mut came = 0_u8;
         for frame in frames {
@@ -260,11 +274,11 @@ impl<F: Frame> Queues<F> {
                 }
                 Err(refusal) => {
                     let counters = &port.counters[class];
-                    let (sum, reason) = match refusal {
+                    let (list, reason) = match refusal {
                         Refusal::Full => (&mut refused.full, &counters.full),
                         Refusal::Early => (&mut refused.early, &counters.early),
                     };
-                    *sum += 1;
+                    list.push(frame);
                     counters.count_drop(reason, len as u64);
                 }
             }
@@ -279,7 +293,6 @@ impl<F: Frame> Queues<F> {
                 counters.most_octets.store(octets, Relaxed);
             }
         }
-        refused
     }
 
     /// Time has passed since the last time that anything left.
@@ -325,8 +338,8 @@ impl<F: Frame> Queues<F> {
     }
 
     /// The device has had its chance at what was taken out. `stay` it didn't take; of these, the first `unfit`
-    /// it never will. Returns how many are dropped: these, and those that have waited for too long at a device
-    /// that takes others. The rest wait again, in front of all others.
+    /// it never will. To `given_up`, which has room, go these, counted as dropped, and those that have waited
+    /// for too long at a device that takes others. The rest wait again, in front of all others.
     pub(crate) fn settle(
         &mut self,
         takings: &Takings,
@@ -336,12 +349,13 @@ impl<F: Frame> Queues<F> {
         qos: &EgressQos<F>,
         is_stale: impl Fn(u64) -> bool,
         now: u64,
-    ) -> u64 {
+        given_up: &mut ArrayVec<F, BURST>,
+    ) {
         self.under_way = false;
         self.refused = stay.len() == takings.len();
         if stay.is_empty() {
             count_sent(takings.iter(), port, now);
-            return 0;
+            return;
         }
         let mut staying = [0_usize; CLASSES];
         for frame in &stay {
@@ -356,7 +370,6 @@ impl<F: Frame> Queues<F> {
             to.push(*taken);
         }
         count_sent(left.iter(), port, now);
-        let mut dropped = 0;
         // Last first, so that they stand in front in their order.
         while let Some(frame) = stay.pop() {
             let class = frame.mark().class().index();
@@ -365,15 +378,14 @@ impl<F: Frame> Queues<F> {
             self.turn.comes_back(qos.schedule(), class, taken.len as usize, taken.paid);
             self.touched |= 1 << class;
             if stay.len() < unfit || is_stale(taken.since) {
-                dropped += 1;
                 let counters = &port.counters[class];
                 counters.count_drop(&counters.unfit, frame.len() as u64);
+                given_up.push(frame);
             } else {
                 self.classes[class].put_back(Waiting { frame, since: taken.since });
                 self.waiting |= 1 << class;
             }
         }
-        dropped
     }
 
     /// Drops frames that didn't have to wait, and that the device never takes.
@@ -390,19 +402,22 @@ impl<F: Frame> Queues<F> {
         self.refused
     }
 
-    /// Drops all that waits, as the link is lost. Returns how many frames that were.
-    pub(crate) fn clear(&mut self, port: &PortQueues<F>) -> u64 {
-        let mut cleared = 0;
-        for (class, counters) in self.classes.iter_mut().zip(&port.counters) {
-            while let Some(waiting) = class.take() {
-                counters.count_drop(&counters.link_lost, waiting.frame.len() as u64);
-                cleared += 1;
+    /// Takes what waits out, counted as dropped because the link is lost, as much of it as `lost` has room for.
+    pub(crate) fn take_lost(&mut self, port: &PortQueues<F>, lost: &mut ArrayVec<F, BURST>) {
+        for class in bits(self.waiting) {
+            let (queue, counters) = (&mut self.classes[class], &port.counters[class]);
+            while !lost.is_full()
+                && let Some(Waiting { frame, .. }) = queue.take()
+            {
+                counters.count_drop(&counters.link_lost, frame.len() as u64);
+                lost.push(frame);
+            }
+            if queue.frames() == 0 {
+                self.waiting &= !(1 << class);
             }
         }
-        self.waiting = 0;
         self.touched = u8::MAX;
         self.publish(port);
-        cleared
     }
 
     /// Tells everybody what waits now. To be called before the lock is given back.

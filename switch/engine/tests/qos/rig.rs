@@ -12,7 +12,7 @@ use pollux_engine::qos::{
     ClassCounts, ClassSpec, EgressQos, EgressSpec, IngressQos, IngressSpec, PortQueues, Service, Storage,
 };
 use pollux_engine::{Accounting, PortSpec, Reason, Snapshot, WorkerStats};
-use pollux_model::{PlainMeter, PlainRules};
+use pollux_model::{PlainFilter, PlainMeter, PlainRules};
 use pollux_net::{
     Checksum, FlowMatch, Frame, Mark, MeterSpec, Pcp, PcpCoding, PortId, PortSet, PortVlan, PriorityTags,
     Tag, Tci, TrafficClass, Transport, Vid, VidSet, VlanMode, WorkerId,
@@ -89,6 +89,7 @@ impl Platform for Wires {
     type Frame = Marked;
     type Rules = PlainRules;
     type Meter = PlainMeter;
+    type Filter = PlainFilter;
 
     fn sources(&self) -> usize {
         1
@@ -133,6 +134,11 @@ impl Platform for Wires {
 
     fn copy(&mut self, frame: &Marked) -> Option<Marked> {
         Some(frame.clone())
+    }
+
+    fn copy_start(&mut self, frame: &Marked, len: usize) -> Option<Marked> {
+        let octets = frame.octets[..len.min(frame.octets.len())].to_vec();
+        Some(Marked { octets, mark: frame.mark })
     }
 
     fn frame(&mut self, octets: &[u8]) -> Option<Marked> {

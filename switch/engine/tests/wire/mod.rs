@@ -6,7 +6,7 @@ use arrayvec::ArrayVec;
 use pollux_engine::datapath::{BURST, Batch, Context, Outbox, Platform, walk};
 use pollux_engine::fdb::{Fdb, FdbKey, FdbOptions};
 use pollux_engine::{Accounting, Reason, Snapshot, WorkerStats};
-use pollux_model::{PlainMeter, PlainRules};
+use pollux_model::{PlainFilter, PlainMeter, PlainRules};
 use pollux_net::{Mac, PortId, PortSet, Vid, WorkerId};
 
 /// One queue that frames come from, and one for each port that they go to.
@@ -20,6 +20,7 @@ impl Platform for Memory {
     type Frame = Vec<u8>;
     type Rules = PlainRules;
     type Meter = PlainMeter;
+    type Filter = PlainFilter;
 
     fn sources(&self) -> usize {
         1
@@ -37,6 +38,10 @@ impl Platform for Memory {
 
     fn copy(&mut self, frame: &Vec<u8>) -> Option<Vec<u8>> {
         Some(frame.clone())
+    }
+
+    fn copy_start(&mut self, frame: &Vec<u8>, len: usize) -> Option<Vec<u8>> {
+        Some(frame[..len.min(frame.len())].to_vec())
     }
 
     fn frame(&mut self, octets: &[u8]) -> Option<Vec<u8>> {

@@ -1,0 +1,123 @@
+//! Sends the copies that mirrors make.
+//!
+//! Batch: one copy, as its frame was at the point where the mirror saw it. Each goes to one port, or to every
+//! member of a VLAN that has a link; there it gets the VLAN's tag around what it has, where the member sends the
+//! VLAN tagged. What a VM left undone is done for the port as it is for any other frame. Each copy counts as
+//! replicated on the port that its frame was seen at. Drops, on the port that it goes to: [`Reason::NoMbuf`],
+//! [`Reason::NoHeadroom`], [`Reason::MtuExceeded`], and what finish drops.
+
+use pollux_net::{Frame, Mark, PortId, PortSet, Tag, Tci, Tpid};
+
+use super::egress::fits;
+use super::finish::finish;
+use super::offload;
+use super::outbox::Bursts;
+use super::platform::Platform;
+use super::tap::{self, Sight};
+use super::Context;
+use crate::Reason;
+use crate::tap::{Mirror, MirrorTo};
+
+/// The ports that a mirror's copies go to now.
+pub(super) fn reached<P: Platform>(mirror: &Mirror<P::Filter>, context: &Context<'_, P>) -> PortSet {
+    let targets = match mirror.to {
+        MirrorTo::Port(port) => port.set(),
+        MirrorTo::Vlan(vid) => context.snapshot.vlan(vid).members,
+    };
+    targets.and(context.links)
+}
+
+/// A copy of a frame as long as the mirror wants it; `None` if no memory is left for one.
+pub(super) fn copy_of<P: Platform>(
+    mirror: &Mirror<P::Filter>,
+    frame: &P::Frame,
+    platform: &mut P,
+) -> Option<P::Frame> {
+    match mirror.snap_length.filter(|&most| frame.len() > most) {
+        None => platform.copy(frame),
+        Some(most) => {
+            let mut copy = platform.copy_start(frame, most)?;
+            // What isn't whole can't be finished.
+            copy.forget_pending();
+            Some(copy)
+        }
+    }
+}
+
+/// Sends a copy of a frame that was seen at `port`; `None`: there was no memory for one.
+pub(super) fn deliver<P: Platform>(
+    mirror: &Mirror<P::Filter>,
+    copy: Option<P::Frame>,
+    port: PortId,
+    context: &Context<'_, P>,
+    to: &mut Bursts<P::Frame>,
+    platform: &mut P,
+) {
+    let mut targets = reached(mirror, context);
+    context.stats.count_replicated(port, targets.len() as u64);
+    let Some(copy) = copy else {
+        mirror.counts.count_lost(context.worker);
+        targets.iter().for_each(|target| context.stats.count_drops(target, Reason::NoMbuf, 1));
+        return;
+    };
+    mirror.counts.count(context.worker, copy.len());
+    while let Some(target) = targets.first() {
+        targets = targets.without(target);
+        if targets.is_empty() {
+            return send(copy, mirror.to, port, target, context, to, platform);
+        }
+        match platform.copy(&copy) {
+            Some(another) => send(another, mirror.to, port, target, context, to, platform),
+            None => drop(&copy, Reason::NoMbuf, target, context, platform),
+        }
+    }
+}
+
+/// One copy out of one port.
+fn send<P: Platform>(
+    mut copy: P::Frame,
+    mirror: MirrorTo,
+    port: PortId,
+    target: PortId,
+    context: &Context<'_, P>,
+    to: &mut Bursts<P::Frame>,
+    platform: &mut P,
+) {
+    let table = context.snapshot.port(target);
+    if let MirrorTo::Vlan(vid) = mirror
+        && context.snapshot.vlan(vid).tagged.contains(target)
+        && !copy.push_tag(Tag { tpid: Tpid::CTag, tci: Tci::from_bits(vid.value()) })
+    {
+        return drop(&copy, Reason::NoHeadroom, target, context, platform);
+    }
+    if let Some(qos) = &table.egress {
+        copy.set_mark(qos.mark(Tci::from_bits(0), 0, Mark::default()).mirrored());
+    }
+    let mut way = to.way_of_copies();
+    let pending = copy.unfinished();
+    if pending.checksum {
+        copy.forget_pending();
+        if let Some(offload) = offload::read(&copy, pending.segment_len) {
+            return finish(copy, &offload, port, target, context, &mut way, platform);
+        }
+    }
+    match fits(&copy, table) {
+        Ok(()) => {
+            way.room(target, context, platform);
+            way.extend(target, std::iter::once(copy));
+        }
+        Err(reason) => drop(&copy, reason, target, context, platform),
+    }
+}
+
+fn drop<P: Platform>(
+    copy: &P::Frame,
+    reason: Reason,
+    target: PortId,
+    context: &Context<'_, P>,
+    platform: &mut P,
+) {
+    context.stats.count_drops(target, reason, 1);
+    let sight = Sight { port: target, marked: false };
+    tap::not_sent(sight, std::slice::from_ref(copy), reason, context, None, platform);
+}
