@@ -103,7 +103,13 @@ impl<P: Platform> Snapshot<P> {
         for port in ports {
             tables[port.id.index()] = PortTable::new(&port.vlan, port.mtu, port.may_leave_work);
         }
-        Self { vlans, ports: tables, served_by: [PortSet::EMPTY; MAX_WORKERS], needs_clock: false, taps: None }
+        Self {
+            vlans,
+            ports: tables,
+            served_by: [PortSet::EMPTY; MAX_WORKERS],
+            needs_clock: false,
+            taps: None,
+        }
     }
 
     /// The same, with `port` taking frames like this.
@@ -127,7 +133,11 @@ impl<P: Platform> Snapshot<P> {
     /// The same, with captures and mirrors that look at frames. A port that a mirror's copies go to is a member of
     /// no VLAN any more.
     #[must_use]
-    pub fn with_taps(mut self, captures: Vec<Arc<Capture<P::Filter>>>, mirrors: Vec<Mirror<P::Filter>>) -> Self {
+    pub fn with_taps(
+        mut self,
+        captures: Vec<Arc<Capture<P::Filter>>>,
+        mirrors: Vec<Mirror<P::Filter>>,
+    ) -> Self {
         let targets = tap::targets(&mirrors);
         for target in targets.iter() {
             self.ports[target.index()].admission = Admission::Nothing;

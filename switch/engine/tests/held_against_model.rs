@@ -9,8 +9,12 @@ use pollux_engine::datapath::BURST;
 use pollux_engine::qos::{
     ClassSpec, EgressQos, EgressSpec, IngressQos, IngressSpec, PortQueues, RuleSpec, Service,
 };
+use pollux_engine::tap::{Capture, Mirror, MirrorCounts, MirrorFrom, MirrorTo, Point};
 use pollux_engine::{PortSpec, Reason, Snapshot};
-use pollux_model::{Accounts, Model, ModelPort, ModelProfile, Outcome, PlainRules};
+use pollux_model::{
+    Accounts, Model, ModelMirror, ModelMirrorFrom, ModelMirrorTo, ModelPort, ModelProfile, Outcome,
+    PlainFilter, PlainRules,
+};
 use pollux_net::{
     FlowMatch, MAX_MTU, Mac, MacMatch, Pcp, PcpCoding, PortId, PortSet, PortVlan, PriorityTags, Tpid,
     TrafficClass, Trust, Vid, VidSet, VlanMode, WorkerId,
@@ -18,7 +22,7 @@ use pollux_net::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use wire::{Bench, Got, Memory};
+use wire::{Bench, Got, Memory, capture, captured};
 
 /// Few VLANs and few addresses, so that frames meet.
 const VIDS: [u16; 6] = [1, 2, 10, 100, 4093, 4094];
@@ -37,6 +41,9 @@ enum Step {
 #[derive(Clone, Debug)]
 struct Scene {
     ports: Vec<ModelPort>,
+    mirrors: Vec<ModelMirror>,
+    /// Whether everything is captured, and drops too.
+    captured: Option<bool>,
     statics: Vec<(Vid, Mac, PortId)>,
     steps: Vec<Step>,
 }
@@ -188,17 +195,40 @@ fn step(ports: usize) -> impl Strategy<Value = Step> {
     ]
 }
 
+fn mirror(ports: usize) -> impl Strategy<Value = ModelMirror> {
+    let from = prop_oneof![
+        3 => vec((0..ports).prop_map(id), 1..4).prop_map(ModelMirrorFrom::Ports),
+        2 => vid().prop_map(ModelMirrorFrom::Vlan),
+        2 => Just(ModelMirrorFrom::Dropped),
+    ];
+    let to = prop_oneof![
+        (0..ports).prop_map(id).prop_map(ModelMirrorTo::Port),
+        vid().prop_map(ModelMirrorTo::Vlan)
+    ];
+    let filter =
+        (0..16_usize, select(vec![0_u8, 1, 2, 8, 0x81])).prop_map(|(at, value)| PlainFilter { at, value });
+    let directions = select(vec![(true, true), (true, false), (false, true)]);
+    let snap_length = prop::option::weighted(0.3, select(vec![1_usize, 14, 60, 1500]));
+    (from, directions, to, prop::option::weighted(0.3, filter), snap_length).prop_map(
+        |(from, (rx, tx), to, filter, snap_length)| ModelMirror { from, rx, tx, to, filter, snap_length },
+    )
+}
+
 fn scene() -> impl Strategy<Value = Scene> {
     vec(model_port(), 2..7).prop_flat_map(|ports| {
         let count = ports.len();
+        let mirrors = prop_oneof![Just(Vec::new()), vec(mirror(count), 1..4)];
+        let taps = (mirrors, select(vec![None, Some(false), Some(true)]));
         let fixed = (vid(), 0u8..8, 0..count).prop_map(|(vid, n, port)| {
             (vid, Mac::new([2, 0, 0, 0, 0, n]), PortId::from_low_bits(port as u64))
         });
-        (Just(ports), vec(fixed, 0..3), vec(step(count), 1..12)).prop_map(|(ports, mut statics, steps)| {
-            let mut seen = std::collections::HashSet::new();
-            statics.retain(|&(vid, mac, _)| seen.insert((vid, mac)));
-            Scene { ports, statics, steps }
-        })
+        (Just(ports), vec(fixed, 0..3), vec(step(count), 1..12), taps).prop_map(
+            |(ports, mut statics, steps, (mirrors, captured))| {
+                let mut seen = std::collections::HashSet::new();
+                statics.retain(|&(vid, mac, _)| seen.insert((vid, mac)));
+                Scene { ports, mirrors, captured, statics, steps }
+            },
+        )
     })
 }
 
@@ -206,8 +236,71 @@ fn id(port: usize) -> PortId {
     PortId::new(port).expect("a test has few ports")
 }
 
+/// What looks at frames.
+struct Taps {
+    captures: Vec<Arc<Capture<PlainFilter>>>,
+    mirrors: Vec<Mirror<PlainFilter>>,
+}
+
+impl Taps {
+    fn new(mirrors: &[ModelMirror], captured: Option<bool>) -> Self {
+        let mirrors = mirrors.iter().map(|mirror| {
+            let &ModelMirror { ref from, rx, tx, to, filter, snap_length } = mirror;
+            Mirror {
+                from: match from {
+                    ModelMirrorFrom::Ports(ports) => {
+                        MirrorFrom::Ports { ports: ports.iter().copied().collect(), rx, tx }
+                    }
+                    ModelMirrorFrom::Vlan(vid) => MirrorFrom::Vlan { vid: *vid, rx, tx },
+                    ModelMirrorFrom::Dropped => MirrorFrom::Drops,
+                },
+                to: match to {
+                    ModelMirrorTo::Port(port) => MirrorTo::Port(port),
+                    ModelMirrorTo::Vlan(vid) => MirrorTo::Vlan(vid),
+                },
+                filter,
+                snap_length,
+                counts: Arc::new(MirrorCounts::new(1)),
+            }
+        });
+        Self { captures: captured.map(capture).into_iter().collect(), mirrors: mirrors.collect() }
+    }
+
+    /// Whether a capture saw each frame once at each point.
+    fn saw(&self, ingress: PortId, received: &[Vec<u8>], got: &Got) -> Result<(), TestCaseError> {
+        let Some(capture) = self.captures.first() else { return Ok(()) };
+        let (mut came, mut left, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
+        for (record, octets) in captured(capture) {
+            prop_assert_eq!((record.kept, record.len), (octets.len(), octets.len()));
+            match record.point {
+                Point::Rx => came.push((record.port, octets)),
+                Point::Tx => left.push((record.port, octets)),
+                Point::Dropped { reason, .. } => dropped.push((record.port, reason)),
+            }
+        }
+        let sent = got.sent.iter().enumerate();
+        let mut sent: Vec<_> =
+            sent.flat_map(|(n, of)| of.iter().map(move |octets| (id(n), octets.clone()))).collect();
+        sent.sort();
+        left.sort();
+        dropped.sort();
+        prop_assert_eq!(came, received.iter().map(|octets| (ingress, octets.clone())).collect::<Vec<_>>());
+        prop_assert_eq!(left, sent);
+        prop_assert_eq!(dropped, if capture.spec().drops { got.drops.clone() } else { Vec::new() });
+        prop_assert_eq!(
+            PortId::all().map(|port| capture.lost(port)).fold(0, |sum, lost| sum + lost.iter().sum::<u64>()),
+            0
+        );
+        Ok(())
+    }
+}
+
 /// The engine's tables of these ports.
-fn snapshot(ports: &[ModelPort]) -> Snapshot<Memory> {
+fn snapshot(ports: &[ModelPort], taps: &Taps) -> Snapshot<Memory> {
+    bare_snapshot(ports).with_taps(taps.captures.clone(), taps.mirrors.clone())
+}
+
+fn bare_snapshot(ports: &[ModelPort]) -> Snapshot<Memory> {
     let profiles = ports.iter().enumerate().filter_map(|(n, port)| Some((n, port, port.profile.as_ref()?)));
     profiles.fold(Snapshot::new(&specs(ports)), |snapshot, (n, port, profile)| {
         let rules = profile.rules.iter().map(|(rule, _)| rule.clone()).collect();
@@ -289,22 +382,36 @@ fn flatten(ports: usize, outcomes: &[Outcome]) -> Got {
             sent[port.index()].push(frame.clone());
         }
         drops.extend(outcome.drops.iter().map(|&(port, reason)| (port, in_engine_words(reason))));
+        for (port, copy) in &outcome.mirrored {
+            match copy {
+                Ok(copy) => sent[port.index()].push(copy.clone()),
+                Err(reason) => drops.push((*port, in_engine_words(*reason))),
+            }
+        }
     }
     drops.sort();
     Got { sent, drops }
 }
 
 fn play(scene: Scene) -> Result<(), TestCaseError> {
-    let Scene { mut ports, statics, steps } = scene;
-    let mut model = Model::new(ports.clone(), AGEING_SECONDS, 4096, statics.clone());
-    let mut bench = Bench::new(snapshot(&ports), ports.len(), links(&ports), AGEING_SECONDS, &statics);
+    let Scene { mut ports, mirrors, captured, statics, steps } = scene;
+    let taps = Taps::new(&mirrors, captured);
+    let sorts = !mirrors.is_empty();
+    let mut model = Model::new(ports.clone(), AGEING_SECONDS, 4096, statics.clone()).with_mirrors(mirrors);
+    let mut bench = Bench::new(snapshot(&ports, &taps), ports.len(), links(&ports), AGEING_SECONDS, &statics);
     let mut all = Vec::new();
     for step in steps {
         match step {
             Step::Burst { port, frames } => {
                 let outcomes = model.burst(id(port), &frames, bench.now_seconds);
-                let got = bench.burst(id(port), frames);
-                prop_assert_eq!(got, flatten(ports.len(), &outcomes));
+                let mut got = bench.burst(id(port), frames.clone());
+                taps.saw(id(port), &frames, &got)?;
+                let mut wanted = flatten(ports.len(), &outcomes);
+                if sorts {
+                    // Copies may leave before or after what they are copies of.
+                    got.sent.iter_mut().chain(&mut wanted.sent).for_each(|sent| sent.sort());
+                }
+                prop_assert_eq!(got, wanted);
                 all.extend(outcomes);
             }
             Step::Wait { seconds } => bench.now_seconds += seconds,
@@ -316,7 +423,7 @@ fn play(scene: Scene) -> Result<(), TestCaseError> {
             Step::Configure { port, as_now } => {
                 ports[port] = ModelPort { up: ports[port].up, ..*as_now };
                 model.set_port(id(port), ports[port].clone());
-                bench.configure(snapshot(&ports));
+                bench.configure(snapshot(&ports, &taps));
             }
             Step::FlushPort { port } => {
                 model.flush_port(id(port));
@@ -330,6 +437,9 @@ fn play(scene: Scene) -> Result<(), TestCaseError> {
     }
     let theirs = Accounts::of(&all);
     let ours = bench.accounting();
+    let mirrored = all.iter().any(|outcome| !outcome.mirrored.is_empty());
+    let counted: u64 = taps.mirrors.iter().map(|mirror| mirror.counts.totals().frames).sum();
+    prop_assert_eq!(counted > 0, mirrored);
     prop_assert!(theirs.balance() && ours.balances(), "{theirs:?} {ours:?}");
     prop_assert_eq!(
         (ours.rx, ours.replicated, ours.tx, ours.dropped),
@@ -354,7 +464,8 @@ fn a_tag_that_ends_the_frame_names_no_customer_vid() {
     let frame =
         [&[2, 0, 0, 0, 0, 2], &[2, 0, 0, 0, 0, 1], [0x81, 0, 0, 10].as_slice(), &[0x81, 0, 0, 1]].concat();
     let steps = vec![Step::Burst { port: 0, frames: vec![frame] }];
-    play(Scene { ports: vec![port(trunk), port(tunnel)], statics: Vec::new(), steps }).unwrap();
+    let ports = vec![port(trunk), port(tunnel)];
+    play(Scene { ports, mirrors: Vec::new(), captured: None, statics: Vec::new(), steps }).unwrap();
 }
 
 proptest! {

@@ -6,14 +6,15 @@ use crate::bytes::{self, C_TAG, MTU_ALLOWANCE, WireTag};
 use crate::ingress::{Admitted, check_customer};
 use crate::{ModelPort, Reason, profile};
 
-pub(crate) fn send(port: &ModelPort, frame: &Admitted) -> Result<Vec<u8>, Reason> {
+/// Beside the reason, the frame as it is then.
+pub(crate) fn send(port: &ModelPort, frame: &Admitted) -> Result<Vec<u8>, (Reason, Vec<u8>)> {
     let is_tunnel = matches!(port.vlan.mode, VlanMode::Dot1qTunnel { .. });
     if is_tunnel {
-        check_customer(port, &frame.untagged)?;
+        check_customer(port, &frame.untagged).map_err(|reason| (reason, frame.untagged.clone()))?;
     }
     let (pcp, dei, says_something) = profile::send(port.profile.as_ref(), frame.worth);
     let tagged = |tpid, vid| bytes::with_tag(&frame.untagged, WireTag { tpid, pcp, dei, vid });
-    let bytes = if is_sent_tagged(port, frame) {
+    let bytes = if port.sends_tagged(frame.vid) {
         tagged(frame.tpid, frame.vid.value())
     } else if gets_priority_tag(port, frame, says_something) {
         tagged(C_TAG, 0)
@@ -21,16 +22,9 @@ pub(crate) fn send(port: &ModelPort, frame: &Admitted) -> Result<Vec<u8>, Reason
         frame.untagged.clone()
     };
     if bytes.len() > usize::from(port.mtu) + MTU_ALLOWANCE {
-        return Err(Reason::MtuExceeded);
+        return Err((Reason::MtuExceeded, bytes));
     }
     Ok(bytes)
-}
-
-fn is_sent_tagged(port: &ModelPort, frame: &Admitted) -> bool {
-    match port.vlan.mode {
-        VlanMode::Access { .. } | VlanMode::Dot1qTunnel { .. } => false,
-        VlanMode::Trunk { native, native_tagged, .. } => native != Some(frame.vid) || native_tagged,
-    }
 }
 
 fn gets_priority_tag(port: &ModelPort, frame: &Admitted, says_something: bool) -> bool {

@@ -17,8 +17,12 @@ pub(crate) struct Admitted {
     pub(crate) untagged: Vec<u8>,
 }
 
-pub(crate) fn admit(port: &ModelPort, frame: &[u8]) -> Result<Admitted, Reason> {
+/// `takes_nothing`: the port is where a mirror's copies go.
+pub(crate) fn admit(port: &ModelPort, frame: &[u8], takes_nothing: bool) -> Result<Admitted, Reason> {
     check_frame(port, frame)?;
+    if takes_nothing {
+        return Err(Reason::MirrorPort);
+    }
     let tag = bytes::outer_tag(frame);
     if tag.is_some_and(|tag| tag.vid == 4095) {
         return Err(Reason::ReservedVid);

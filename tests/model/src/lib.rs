@@ -22,6 +22,12 @@
 //! - **A profile** of the ingress port decodes PCP and DEI, regenerates the priority, and gives a class: by
 //!   the priority, the DSCP, or the first rule. One of the egress port writes PCPs. Policers and queues are
 //!   outside the model.
+//! - **A mirror** copies frames as they are received, before anything of them changes, as they are sent, or
+//!   as they are when they are dropped. The port that copies go to is in no VLAN and takes nothing
+//!   ([`Reason::MirrorPort`], checked first of what concerns VLANs). In a VLAN, copies go to every member that
+//!   is up; one that sends the VLAN tagged puts a tag with the TPID 0x8100 and the priority 0 around what they
+//!   have. A sent frame is in the VLAN that it says it is in: the port's, on a trunk that of its tag or the
+//!   native one. Nothing in a VLAN that mirrors send to is copied, nor anything at a port that they send to.
 //! - **A batch** is learned whole before any of it is looked up. An entry is live while less than
 //!   the ageing time has passed since its source was last seen.
 //! - **Eviction** is outside the model: it panics when its capacity is exceeded, so that a test that
@@ -32,6 +38,7 @@ mod bytes;
 mod egress;
 mod fdb;
 mod ingress;
+mod mirror;
 mod model;
 mod outcome;
 mod plain;
@@ -39,6 +46,7 @@ mod profile;
 #[cfg(test)]
 mod tests;
 
+pub use mirror::{ModelMirror, ModelMirrorFrom, ModelMirrorTo};
 pub use model::{Model, ModelPort};
 pub use outcome::{Accounts, Outcome, Reason};
 pub use plain::{PlainFilter, PlainMeter, PlainRules};

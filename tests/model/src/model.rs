@@ -2,7 +2,11 @@ use pollux_net::{Mac, PortId, PortVlan, Vid, VlanMode};
 
 use crate::fdb::Fdb;
 use crate::ingress::{Admitted, admit};
-use crate::{ModelProfile, Outcome, Reason, bytes, egress};
+use crate::{
+    ModelMirror, ModelMirrorFrom, ModelMirrorTo, ModelProfile, Outcome, Reason, bytes, egress, mirror,
+};
+
+type Copies = Vec<(PortId, Result<Vec<u8>, Reason>)>;
 
 /// A port of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,12 +29,20 @@ impl ModelPort {
             VlanMode::Trunk { allowed, native, .. } => allowed.contains(vid.value()) || *native == Some(vid),
         }
     }
+
+    pub(crate) fn sends_tagged(&self, vid: Vid) -> bool {
+        match self.vlan.mode {
+            VlanMode::Access { .. } | VlanMode::Dot1qTunnel { .. } => false,
+            VlanMode::Trunk { native, native_tagged, .. } => native != Some(vid) || native_tagged,
+        }
+    }
 }
 
 /// The naive switch.
 #[derive(Clone, Debug)]
 pub struct Model {
     ports: Vec<ModelPort>,
+    mirrors: Vec<ModelMirror>,
     fdb: Fdb,
 }
 
@@ -51,7 +63,14 @@ impl Model {
             assert!(port.index() < ports.len(), "a static entry on a port that isn't there");
             fdb.add_static(vid, mac.octets(), port);
         }
-        Self { ports, fdb }
+        Self { ports, mirrors: Vec::new(), fdb }
+    }
+
+    /// The same, with mirrors.
+    #[must_use]
+    pub fn with_mirrors(mut self, mirrors: Vec<ModelMirror>) -> Self {
+        self.mirrors = mirrors;
+        self
     }
 
     /// Replaces a port's settings or link. What was learned stays.
@@ -80,31 +99,97 @@ impl Model {
     /// If there is no such port, time goes backwards, or more addresses are learned than fit.
     pub fn burst(&mut self, ingress: PortId, frames: &[Vec<u8>], now_seconds: u32) -> Vec<Outcome> {
         let port = &self.ports[ingress.index()];
-        let admitted: Vec<_> = frames.iter().map(|frame| admit(port, frame)).collect();
+        let takes_nothing = self.is_target(ingress);
+        let admitted: Vec<_> = frames.iter().map(|frame| admit(port, frame, takes_nothing)).collect();
         for frame in admitted.iter().flatten() {
             let source = bytes::source(&frame.untagged);
             self.fdb.learn(frame.vid, source, ingress, now_seconds);
         }
-        let forward = |verdict| match verdict {
-            Ok(frame) => self.forward(ingress, &frame, now_seconds),
-            Err(reason) => Outcome::dropped(ingress, reason),
-        };
-        admitted.into_iter().map(forward).collect()
+        let outcomes = frames.iter().zip(admitted).map(|(received, verdict)| {
+            let mut copies = self.copies_of_received(ingress, received, verdict.as_ref().ok());
+            let mut outcome =
+                match verdict.and_then(|frame| Ok((self.targets(ingress, &frame, now_seconds)?, frame))) {
+                    Ok((targets, frame)) => self.send(&targets, &frame, &mut copies),
+                    Err(reason) => {
+                        copies.extend(self.copies_of_dropped(mirror::named_vid(received), received));
+                        Outcome::dropped(ingress, reason)
+                    }
+                };
+            outcome.mirrored = copies;
+            outcome
+        });
+        outcomes.collect()
     }
 
-    fn forward(&self, ingress: PortId, frame: &Admitted, now: u32) -> Outcome {
-        let targets = match self.targets(ingress, frame, now) {
-            Ok(targets) => targets,
-            Err(reason) => return Outcome::dropped(ingress, reason),
-        };
+    fn send(&self, targets: &[PortId], frame: &Admitted, copies: &mut Copies) -> Outcome {
         let mut outcome = Outcome::default();
-        for target in targets {
-            match egress::send(&self.ports[target.index()], frame) {
-                Ok(bytes) => outcome.sent.push((target, bytes)),
-                Err(reason) => outcome.drops.push((target, reason)),
+        for &target in targets {
+            let port = &self.ports[target.index()];
+            match egress::send(port, frame) {
+                Ok(bytes) => {
+                    copies.extend(self.copies_of_sent(target, &bytes));
+                    outcome.sent.push((target, bytes));
+                }
+                Err((reason, bytes)) => {
+                    copies.extend(self.copies_of_dropped(mirror::sent_vid(port, &bytes), &bytes));
+                    outcome.drops.push((target, reason));
+                }
             }
         }
         outcome
+    }
+
+    fn copies_of_received(&self, ingress: PortId, frame: &[u8], admitted: Option<&Admitted>) -> Copies {
+        self.copies(mirror::named_vid(frame), frame, |mirror| {
+            mirror.rx
+                && match &mirror.from {
+                    ModelMirrorFrom::Ports(ports) => ports.contains(&ingress) && !self.is_target(ingress),
+                    ModelMirrorFrom::Vlan(vid) => admitted.is_some_and(|admitted| admitted.vid == *vid),
+                    ModelMirrorFrom::Dropped => false,
+                }
+        })
+    }
+
+    fn copies_of_sent(&self, port: PortId, frame: &[u8]) -> Copies {
+        let within = mirror::sent_vid(&self.ports[port.index()], frame);
+        self.copies(within, frame, |mirror| {
+            mirror.tx
+                && match &mirror.from {
+                    ModelMirrorFrom::Ports(ports) => ports.contains(&port),
+                    ModelMirrorFrom::Vlan(vid) => within == Some(*vid),
+                    ModelMirrorFrom::Dropped => false,
+                }
+        })
+    }
+
+    fn copies_of_dropped(&self, within: Option<Vid>, frame: &[u8]) -> Copies {
+        self.copies(within, frame, |mirror| mirror.from == ModelMirrorFrom::Dropped)
+    }
+
+    /// What becomes of the copies of a frame in VLAN `within`, by all mirrors that want it.
+    fn copies(&self, within: Option<Vid>, frame: &[u8], wants: impl Fn(&ModelMirror) -> bool) -> Copies {
+        let carries = |mirror: &ModelMirror| within.is_some_and(|vid| mirror.to == ModelMirrorTo::Vlan(vid));
+        if self.mirrors.iter().any(carries) {
+            return Copies::new();
+        }
+        let mut copies = Copies::new();
+        for mirror in self.mirrors.iter().filter(|mirror| wants(mirror)) {
+            let Some(copy) = mirror.copy(frame) else { continue };
+            let numbers = (0..self.ports.len()).filter_map(PortId::new);
+            let (targets, vid): (Vec<_>, _) = match mirror.to {
+                ModelMirrorTo::Port(port) => (vec![port], None),
+                ModelMirrorTo::Vlan(vid) => {
+                    (numbers.filter(|port| self.is_member(*port, vid)).collect(), Some(vid))
+                }
+            };
+            for target in targets {
+                let port = &self.ports[target.index()];
+                if port.up {
+                    copies.push((target, mirror::send(port, &copy, vid)));
+                }
+            }
+        }
+        copies
     }
 
     /// The ports a frame goes to: one, or all that a flood reaches.
@@ -129,6 +214,11 @@ impl Model {
     }
 
     fn is_member(&self, port: PortId, vid: Vid) -> bool {
-        self.ports[port.index()].is_member(vid)
+        !self.is_target(port) && self.ports[port.index()].is_member(vid)
+    }
+
+    /// Whether mirrors' copies go to a port.
+    fn is_target(&self, port: PortId) -> bool {
+        self.mirrors.iter().any(|mirror| mirror.to == ModelMirrorTo::Port(port))
     }
 }

@@ -29,10 +29,14 @@ pub enum Reason {
     EgressNotMember,
     /// The destination's port has no link.
     PortDown,
+    /// The ingress port is where a mirror's copies go.
+    MirrorPort,
     /// A flood with nobody to take it.
     NoDestination,
     /// Longer, as sent, than the egress port's MTU allows.
     MtuExceeded,
+    /// A mirror's copy that has not two addresses to put a tag behind.
+    NoHeadroom,
 }
 
 /// What became of one frame.
@@ -42,11 +46,13 @@ pub struct Outcome {
     pub sent: Vec<(PortId, Vec<u8>)>,
     /// Copies dropped, with the port each is counted on, in order of the ports.
     pub drops: Vec<(PortId, Reason)>,
+    /// What became of the copies that mirrors made, at the port that each went to.
+    pub mirrored: Vec<(PortId, Result<Vec<u8>, Reason>)>,
 }
 
 impl Outcome {
     pub(crate) fn dropped(port: PortId, reason: Reason) -> Self {
-        Self { sent: Vec::new(), drops: vec![(port, reason)] }
+        Self { drops: vec![(port, reason)], ..Self::default() }
     }
 }
 
@@ -55,7 +61,8 @@ impl Outcome {
 pub struct Accounts {
     /// Frames that came in.
     pub rx: usize,
-    /// Copies that flooding added: one less than the targets of each frame that had any.
+    /// Copies that flooding added, one less than the targets of each frame that had any, and those that mirrors
+    /// made.
     pub replicated: usize,
     /// Copies sent.
     pub tx: usize,
@@ -71,9 +78,10 @@ impl Accounts {
             // A frame dropped at ingress had no target and one drop.
             let fates = outcome.sent.len() + outcome.drops.len();
             sums.rx += 1;
-            sums.replicated += fates.saturating_sub(1);
-            sums.tx += outcome.sent.len();
-            sums.drops += outcome.drops.len();
+            sums.replicated += fates.saturating_sub(1) + outcome.mirrored.len();
+            let sent = outcome.mirrored.iter().filter(|(_, copy)| copy.is_ok()).count();
+            sums.tx += outcome.sent.len() + sent;
+            sums.drops += outcome.drops.len() + outcome.mirrored.len() - sent;
         }
         sums
     }

@@ -1,4 +1,6 @@
-use pollux_net::{Colour, FlowKey, FlowMatch, FlowRules, Frame, FrameFilter, Meter, MeterAlgorithm, MeterSpec};
+use pollux_net::{
+    Colour, FlowKey, FlowMatch, FlowRules, Frame, FrameFilter, Meter, MeterAlgorithm, MeterSpec,
+};
 
 /// Rules that are looked at one after the other.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use pollux_net::{Mac, Pcp, PortId, PortVlan, PriorityTags, Tpid, Trust, Vid, VlanMode};
 
-use crate::{Accounts, Model, ModelPort, Outcome, Reason};
+use crate::{Accounts, Model, ModelMirror, ModelMirrorFrom, ModelMirrorTo, ModelPort, Outcome, Reason};
 
 const A: [u8; 6] = [0x02, 0, 0, 0, 0, 0x0a];
 const B: [u8; 6] = [0x02, 0, 0, 0, 0, 0x0b];
@@ -73,7 +73,8 @@ fn feed(model: &mut Model, port: usize, bytes: &[u8], now: u32) -> Outcome {
 }
 
 fn sent(copies: Vec<(usize, Vec<u8>)>) -> Outcome {
-    Outcome { sent: copies.into_iter().map(|(port, bytes)| (id(port), bytes)).collect(), drops: Vec::new() }
+    let sent = copies.into_iter().map(|(port, bytes)| (id(port), bytes)).collect();
+    Outcome { sent, ..Outcome::default() }
 }
 
 fn dropped(port: usize, reason: Reason) -> Outcome {
@@ -230,6 +231,7 @@ fn tunnels_wrap_and_unwrap() {
             (id(4), tagged.clone()),
         ],
         drops: vec![(id(3), Reason::CustomerVid)],
+        ..Outcome::default()
     };
     assert_eq!(one(ports.clone(), tagged), expected);
     let untagged = frame(B, A, "0800 aa");
@@ -240,6 +242,7 @@ fn tunnels_wrap_and_unwrap() {
             (id(4), frame(B, A, "8100 0000 0800 aa")),
         ],
         drops: vec![(id(2), Reason::CustomerVid)],
+        ..Outcome::default()
     };
     assert_eq!(one(ports, untagged), expected);
 }
@@ -298,6 +301,7 @@ fn egress_mtu_counts_what_is_sent() {
     let expected = Outcome {
         sent: vec![(id(1), bytes.clone()), (id(3), tagged)],
         drops: vec![(id(2), Reason::MtuExceeded)],
+        ..Outcome::default()
     };
     assert_eq!(one(ports, bytes), expected);
 }
@@ -312,4 +316,51 @@ fn flushing_forgets_what_was_learned() {
         flush(&mut model);
         assert_eq!(feed(&mut model, 2, &to_a, 0), flooded);
     }
+}
+
+#[test]
+fn mirrors_copy_what_comes_leaves_and_is_dropped() {
+    let mirror = |from, to| ModelMirror { from, rx: true, tx: true, to, filter: None, snap_length: None };
+    let ports = vec![access(1), access(1), access(1), trunk(&[1, 99], None, false), access(99)];
+    let to_all = frame(ALL, A, "0800 aa");
+    let to_port = |from| mirror(from, ModelMirrorTo::Port(id(2)));
+    let with = |mirror| switch(ports.clone()).with_mirrors(vec![mirror]);
+    let mirrored =
+        |outcome: &Outcome| outcome.mirrored.iter().map(|(port, _)| port.index()).collect::<Vec<_>>();
+
+    let outcome = feed(&mut with(to_port(ModelMirrorFrom::Ports(vec![id(0), id(3)]))), 0, &to_all, 0);
+    let tagged = frame(ALL, A, "8100 0001 0800 aa");
+    assert_eq!(
+        outcome.sent,
+        [(id(1), to_all.clone()), (id(3), tagged.clone())],
+        "the mirror's port is in no VLAN"
+    );
+    assert_eq!(outcome.mirrored, [(id(2), Ok(to_all.clone())), (id(2), Ok(tagged))]);
+
+    let refused = feed(&mut with(to_port(ModelMirrorFrom::Dropped)), 4, &frame(B, A, "8100 0005 0800"), 0);
+    assert_eq!((refused.drops.len(), mirrored(&refused)), (1, vec![2]));
+    let refused = feed(&mut with(to_port(ModelMirrorFrom::Dropped)), 2, &to_all, 0);
+    assert_eq!(refused.drops, [(id(2), Reason::MirrorPort)]);
+
+    let remote = ModelMirrorTo::Vlan(vid(99));
+    let outcome = feed(
+        &mut with(mirror(ModelMirrorFrom::Vlan(vid(1)), remote)),
+        3,
+        &frame(ALL, A, "8100 6001 0800"),
+        0,
+    );
+    let outer = frame(ALL, A, "8100 0063 8100 6001 0800");
+    assert_eq!(outcome.mirrored[0], (id(3), Ok(outer)), "around what the frame has");
+    assert_eq!(
+        mirrored(&outcome),
+        [3, 4, 3, 4, 3, 4, 3, 4],
+        "once as it came, and once for each port that it left by"
+    );
+    let again = feed(
+        &mut with(mirror(ModelMirrorFrom::Ports(vec![id(3)]), remote)),
+        3,
+        &frame(ALL, A, "8100 0063 0800"),
+        0,
+    );
+    assert_eq!(mirrored(&again), [0_usize; 0], "what a mirror made is not copied again");
 }

@@ -8,13 +8,13 @@
 
 use pollux_net::{Frame, Mark, PortId, PortSet, Tag, Tci, Tpid};
 
+use super::Context;
 use super::egress::fits;
 use super::finish::finish;
 use super::offload;
 use super::outbox::Bursts;
 use super::platform::Platform;
 use super::tap::{self, Sight};
-use super::Context;
 use crate::Reason;
 use crate::tap::{Mirror, MirrorTo};
 

@@ -124,7 +124,8 @@ fn show_sending<P: Platform, R>(
     let places: ArrayVec<*const u8, BURST> = frames.iter().map(|frame| frame.head().as_ptr()).collect();
     let offered = all(frames);
     let answer = hand_over(platform, frames);
-    let stay = frames.iter().filter_map(|frame| places.iter().position(|place| *place == frame.head().as_ptr()));
+    let stay =
+        frames.iter().filter_map(|frame| places.iter().position(|place| *place == frame.head().as_ptr()));
     let taken = stay.fold(offered, |taken, n| taken & !(1 << n));
     for Recorded { capture, session, kept, lost } in recorded {
         let bits = places_of(kept).map(|n| taken >> n & 1 == 1);
@@ -165,7 +166,8 @@ fn copy_ahead<'t, P: Platform>(
         let made = frames.iter().enumerate().fold(0, |bits, (n, frame)| bits | u32::from(made(frame)) << n);
         let chosen = choose(mirror.filter.as_ref(), frames, wanted & !made);
         let reached = !reached(mirror, context).is_empty();
-        let copies = places_of(chosen).map(|n| reached.then(|| copy_of(mirror, &frames[n], platform)).flatten());
+        let copies =
+            places_of(chosen).map(|n| reached.then(|| copy_of(mirror, &frames[n], platform)).flatten());
         copied.push(Copied { mirror, chosen, copies: copies.collect() });
     }
     copied
@@ -304,7 +306,12 @@ fn places_of(mut bits: u32) -> impl Iterator<Item = usize> {
 }
 
 /// Whether a mirror made a frame that is to leave a port.
-fn is_made<P: Platform>(taps: &Taps<P::Filter>, sight: Sight, frame: &P::Frame, context: &Context<'_, P>) -> bool {
+fn is_made<P: Platform>(
+    taps: &Taps<P::Filter>,
+    sight: Sight,
+    frame: &P::Frame,
+    context: &Context<'_, P>,
+) -> bool {
     (sight.marked && frame.mark().is_mirrored())
         || is_carried(taps, sent_vid(context.snapshot.port(sight.port), frame.head()))
 }
@@ -314,10 +321,11 @@ fn is_carried<X>(taps: &Taps<X>, vid: Option<Vid>) -> bool {
     vid.is_some_and(|vid| taps.carriers.contains(vid.value()))
 }
 
-/// The VLAN that the outer tag names.
+/// The VLAN that the outer tag names, if there is a whole one.
 fn outer_vid(head: &[u8]) -> Option<Vid> {
-    Tpid::from_ethertype(u16::from_be_bytes([*head.get(12)?, *head.get(13)?]))?;
-    Vid::new(u16::from_be_bytes([*head.get(14)?, *head.get(15)?]) & 0xfff)
+    let &[a, b, c, d, _, _] = head.get(12..18)?.first_chunk()?;
+    Tpid::from_ethertype(u16::from_be_bytes([a, b]))?;
+    Vid::new(u16::from_be_bytes([c, d]) & 0xfff)
 }
 
 /// The VLAN that a frame is in which leaves a port like this, by what it says to whoever receives it.

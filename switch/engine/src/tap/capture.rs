@@ -46,10 +46,8 @@ struct Worker {
 impl<X> Capture<X> {
     /// What `spec` says, at `ports`; of each worker's frames, `room` octets may wait.
     pub fn new(spec: CaptureSpec, ports: PortSet, filter: Option<X>, workers: usize, room: usize) -> Self {
-        let worker = |_| Worker {
-            ring: Ring::new(room),
-            lost: Box::new(std::array::from_fn(|_| Default::default())),
-        };
+        let worker =
+            |_| Worker { ring: Ring::new(room), lost: Box::new(std::array::from_fn(|_| Default::default())) };
         Self {
             spec,
             filter,
@@ -87,7 +85,8 @@ impl<X> Capture<X> {
     /// The worker whose first frame is the oldest, of those that have one, and that frame. For the one that
     /// reads, as what follows.
     pub fn oldest(&self) -> Option<(WorkerId, Record)> {
-        let firsts = self.workers.iter().enumerate().filter_map(|(worker, of)| Some((worker, of.ring.first()?)));
+        let firsts =
+            self.workers.iter().enumerate().filter_map(|(worker, of)| Some((worker, of.ring.first()?)));
         let (worker, record) = firsts.min_by_key(|(_, record)| record.cycles)?;
         Some((WorkerId(worker as u8), record))
     }

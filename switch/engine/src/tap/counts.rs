@@ -35,7 +35,8 @@ impl MirrorCounts {
 
     /// Over all workers.
     pub fn totals(&self) -> MirrorTotals {
-        let of = |field: fn(&Counts) -> &AtomicU64| self.0.iter().map(|counts| field(counts).load(Relaxed)).sum();
+        let of =
+            |field: fn(&Counts) -> &AtomicU64| self.0.iter().map(|counts| field(counts).load(Relaxed)).sum();
         MirrorTotals {
             frames: of(|counts| &counts.frames),
             octets: of(|counts| &counts.octets),

@@ -181,9 +181,18 @@ mod tests {
         let point = match number % 3 {
             0 => Point::Rx,
             1 => Point::Tx,
-            _ => Point::Dropped { reason: Reason::ALL[number as usize % Reason::ALL.len()], inbound: number.is_multiple_of(2) },
+            _ => Point::Dropped {
+                reason: Reason::ALL[number as usize % Reason::ALL.len()],
+                inbound: number.is_multiple_of(2),
+            },
         };
-        Record { port: PortId::from_low_bits(number), point, cycles: number, kept: kept.min(octets.len()), len: octets.len() }
+        Record {
+            port: PortId::from_low_bits(number),
+            point,
+            cycles: number,
+            kept: kept.min(octets.len()),
+            len: octets.len(),
+        }
     }
 
     fn next(ring: &Ring) -> Option<(Record, Vec<u8>)> {
@@ -245,7 +254,8 @@ mod tests {
                 while number < RECORDS {
                     let octets = vec![number as u8; number as usize % 150];
                     let mut session = ring.session();
-                    number += u64::from(session.add(&record(&octets, 100, number), std::iter::once(&*octets)));
+                    number +=
+                        u64::from(session.add(&record(&octets, 100, number), std::iter::once(&*octets)));
                     session.publish();
                 }
             });

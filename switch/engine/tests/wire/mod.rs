@@ -1,10 +1,12 @@
 //! A switch over ordinary memory.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use pollux_engine::datapath::{BURST, Batch, Context, Outbox, Platform, walk};
 use pollux_engine::fdb::{Fdb, FdbKey, FdbOptions};
+use pollux_engine::tap::{Capture, CaptureSpec, Record};
 use pollux_engine::{Accounting, Reason, Snapshot, WorkerStats};
 use pollux_model::{PlainFilter, PlainMeter, PlainRules};
 use pollux_net::{Mac, PortId, PortSet, Vid, WorkerId};
@@ -64,6 +66,23 @@ pub(crate) struct Got {
 }
 
 const START_SECONDS: u32 = 1000;
+
+/// A capture of everything, with room for everything.
+pub(crate) fn capture(drops: bool) -> Arc<Capture<PlainFilter>> {
+    let spec = CaptureSpec { rx: true, tx: true, drops, snap_length: usize::MAX };
+    Arc::new(Capture::new(spec, PortSet::ALL, None, 1, 1 << 20))
+}
+
+/// What a capture has, in order.
+pub(crate) fn captured(capture: &Capture<PlainFilter>) -> Vec<(Record, Vec<u8>)> {
+    let next = || {
+        let (worker, record) = capture.oldest()?;
+        let mut octets = Vec::new();
+        capture.take(worker, &mut octets);
+        Some((record, octets))
+    };
+    std::iter::from_fn(next).collect()
+}
 
 /// A switch with one worker, on the bench.
 pub(crate) struct Bench {
