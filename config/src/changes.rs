@@ -29,6 +29,10 @@ pub struct Changes {
     pub statics_removed: Vec<(Vid, Mac)>,
     /// See `statics_removed`.
     pub statics_added: Vec<(Vid, Mac)>,
+    /// Mirrors that go, and those that come; one that changes is in both.
+    pub mirrors_removed: Vec<String>,
+    /// See `mirrors_removed`.
+    pub mirrors_added: Vec<String>,
 }
 
 impl Changes {
@@ -62,6 +66,8 @@ impl Changes {
         }
         changes.statics_removed = statics_only_in(old, new);
         changes.statics_added = statics_only_in(new, old);
+        changes.mirrors_removed = mirrors_only_in(old, new);
+        changes.mirrors_added = mirrors_only_in(new, old);
         Ok(changes)
     }
 
@@ -91,6 +97,11 @@ impl fmt::Display for Changes {
         for (what, entries) in [("removed", &self.statics_removed), ("added", &self.statics_added)] {
             if !entries.is_empty() {
                 parts.push(format!("static entries {what}: {}", entries.len()));
+            }
+        }
+        for (what, names) in [("removed", &self.mirrors_removed), ("added", &self.mirrors_added)] {
+            if !names.is_empty() {
+                parts.push(format!("mirrors {what}: {}", names.join(", ")));
             }
         }
         if parts.is_empty() { f.write_str("nothing changed") } else { f.write_str(&parts.join("; ")) }
@@ -140,6 +151,12 @@ fn statics_only_in(config: &Config, other: &Config) -> Vec<(Vid, Mac)> {
     let others: Vec<_> = other.fdb.statics.iter().map(|entry| whole(other, entry)).collect();
     let only = config.fdb.statics.iter().filter(|entry| !others.contains(&whole(config, entry)));
     only.map(|entry| (entry.vid, entry.mac)).collect()
+}
+
+/// The mirrors of `config` that `other` hasn't, or has otherwise.
+fn mirrors_only_in(config: &Config, other: &Config) -> Vec<String> {
+    let only = config.mirrors.iter().filter(|mirror| !other.mirrors.contains(mirror));
+    only.map(|mirror| mirror.name.clone()).collect()
 }
 
 /// What can't change while the switch runs.
@@ -278,6 +295,27 @@ mod tests {
         let reordered =
             changes(|old| old.replace("[ports.a]", "[ports.x]").replace("[ports.c]", "[ports.a]"));
         assert!(reordered.statics_removed.is_empty(), "{reordered:?}");
+    }
+
+    #[test]
+    fn mirrors_come_go_and_change() {
+        let with = |mirrors: &str| format!("{OLD}{mirrors}");
+        let between = |old: &str, new: &str| {
+            let Changes { mirrors_removed, mirrors_added, .. } =
+                Changes::between(&parse(old), &parse(new)).unwrap();
+            (mirrors_removed, mirrors_added)
+        };
+        let one = with("[mirrors.m]\nfrom = { ports = [\"a\", \"b\"] }\nto = { port = \"c\" }\n");
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        assert_eq!(between(OLD, &one), (names(&[]), names(&["m"])));
+        assert_eq!(between(&one, OLD), (names(&["m"]), names(&[])));
+        assert_eq!(between(&one, &one.replace(", \"b\"", "")), (names(&["m"]), names(&["m"])));
+        let changes = Changes::between(&parse(OLD), &parse(&one)).unwrap();
+        assert_eq!(changes.to_string(), "mirrors added: m");
+        // Without one of its sources it goes on, without where its copies go it doesn't.
+        let without = |port: &str| parse(&one).without(&[port.to_owned()]).mirrors;
+        assert_eq!(without("a").len(), 1);
+        assert!(without("c").is_empty());
     }
 
     #[test]

@@ -2,7 +2,10 @@ use pollux_net::PortId;
 
 use crate::fault::{Notice, Place};
 use crate::tree::{Node, Places, all};
-use crate::{FdbSettings, Metrics, Port, QosProfile, StaticEntry, Switch, fdb, metrics, port, qos, switch};
+use crate::{
+    FdbSettings, Metrics, Mirror, Port, QosProfile, StaticEntry, Switch, fdb, metrics, mirror, port, qos,
+    switch,
+};
 
 /// A file that has no fault.
 #[derive(Clone, Debug)]
@@ -15,6 +18,8 @@ pub struct Config {
     pub ports: Vec<Port>,
     /// The QoS profiles in the file's order.
     pub profiles: Vec<QosProfile>,
+    /// The mirrors in the file's order.
+    pub mirrors: Vec<Mirror>,
     /// Where numbers are served. `None`: nowhere.
     pub metrics: Option<Metrics>,
     pub(crate) places: Places,
@@ -26,7 +31,7 @@ impl Config {
         self.ports.get(id.index())
     }
 
-    /// The same without the ports of these names, and the static entries on them.
+    /// The same without the ports of these names, and the static entries and mirrors on them.
     pub fn without(&self, names: &[String]) -> Self {
         let mut config = self.clone();
         config.ports.retain(|port| !names.contains(&port.name));
@@ -37,6 +42,7 @@ impl Config {
         });
         let statics = moved.collect();
         config.fdb.statics = statics;
+        config.mirrors = self.mirrors.iter().filter_map(|mirror| mirror.without(names)).collect();
         config
     }
 
@@ -83,8 +89,9 @@ pub(crate) fn read(node: &Node<'_>) -> Option<impl FnOnce(Places) -> Config + us
         let fdb = fdb.map(|node| fdb::read(&node, &ports));
         let metrics = table.get("metrics", metrics::read);
         let fdb = fdb.flatten().unwrap_or_default();
+        let mirrors = table.get("mirrors", |node| mirror::read_all(node, &ports, &fdb)).unwrap_or_default();
         let ports = all(ports.into_iter().map(|entry| entry.port))?;
         let profiles = all(profiles.into_iter().map(|entry| entry.profile))?;
-        Some(move |places| Config { switch, fdb, ports, profiles, metrics, places })
+        Some(move |places| Config { switch, fdb, ports, profiles, mirrors, metrics, places })
     })
 }

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use pollux_net::{Mac, PortId, Vid};
 
-use crate::port::Entry;
-use crate::tree::{Node, alike, all};
+use crate::port::{self, Entry};
+use crate::tree::{Node, all};
 use crate::{limits, units, vlan};
 
 /// The forwarding database.
@@ -77,7 +77,7 @@ fn static_entry(node: &Node<'_>, ports: &[Entry]) -> Option<StaticEntry> {
         let mac = table.require("mac", "add the station's address, as in `mac = \"02:00:00:00:00:01\"`", mac);
         let vid = table.require("vid", "add the station's VLAN, as in `vid = 10`", vlan::vid);
         let port = table.require("port", "add the station's port, as in `port = \"vm1\"`", |node| {
-            let (number, entry) = port(node, ports)?;
+            let (number, entry) = port::named(node, ports)?;
             // A port or a VLAN at fault says nothing of membership.
             let (Some(port), Some(vid)) = (&entry.port, vid) else { return None };
             if port.vlan.mode.is_member(vid) {
@@ -111,17 +111,4 @@ pub(crate) fn mac(node: &Node<'_>) -> Option<Mac> {
     } else {
         Some(mac)
     }
-}
-
-fn port<'p>(node: &Node<'_>, ports: &'p [Entry]) -> Option<(PortId, &'p Entry)> {
-    let text = node.text("write a port's name, as in \"vm1\"")?;
-    let found = ports.iter().position(|entry| entry.name == text);
-    let port = found.and_then(|index| Some((PortId::new(index)?, ports.get(index)?)));
-    port.or_else(|| {
-        let cure = match alike(text, ports.iter().map(|entry| entry.name.as_str())) {
-            Some(name) => format!("did you mean \"{name}\"?"),
-            None => format!("add `[ports.{text}]`, or name one that is there"),
-        };
-        node.refuse("there is no such port", cure)
-    })
 }

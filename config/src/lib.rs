@@ -22,6 +22,7 @@ mod fdb;
 mod flow_control;
 pub mod limits;
 mod metrics;
+mod mirror;
 mod port;
 mod qos;
 mod switch;
@@ -39,6 +40,7 @@ pub use fault::{Fault, Faults, Line, Lines, Notice, Place};
 pub use fdb::{FdbSettings, StaticEntry};
 pub use flow_control::{FlowControl, PauseThresholds, PriorityFlowControl};
 pub use metrics::Metrics;
+pub use mirror::{Directions, Mirror, MirrorFrom, MirrorTo};
 pub use port::{Port, PortKind};
 pub use qos::{
     ClassSettings, Classes, Policer, PolicerAction, Probability, QosProfile, Remark, Rule, Shaper, Wred,

@@ -135,6 +135,15 @@ pub const DEFAULT_WRED_WEIGHT: u8 = 9;
 /// Rules of a profile.
 pub const MAX_RULES: usize = 1024;
 
+/// Mirrors: what a worker looks through for each burst.
+pub const MAX_MIRRORS: usize = 16;
+
+/// Octets of a filter: what DPDK's part of the switch compiles.
+pub const MAX_FILTER_LEN: usize = 4096;
+
+/// Octets of a frame that a mirror or a capture takes at most: from a header to the longest that a VM hands over.
+pub const SNAP_LENGTH: RangeInclusive<u32> = 14..=262_144;
+
 /// EtherTypes: what is below is a length (IEEE 802.3-2022 clause 3.2.6).
 pub const ETHERTYPE: RangeInclusive<u16> = 0x0600..=u16::MAX;
 

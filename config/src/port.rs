@@ -1,10 +1,10 @@
-use pollux_net::{MAX_PORTS, Pcp, PortVlan, Trust, VlanMode};
+use pollux_net::{MAX_PORTS, Pcp, PortId, PortVlan, Trust, VlanMode};
 
 use crate::device::{self, Device};
 use crate::flow_control::{self, FlowControl, PriorityFlowControl};
 use crate::limits;
 use crate::qos::{self, PortQos};
-use crate::tree::{Key, Node, Table};
+use crate::tree::{Key, Node, Table, alike};
 use crate::vhost::{self, VhostUser};
 use crate::vlan::{self, Vlan};
 
@@ -84,6 +84,20 @@ pub(crate) fn read_all(node: &Node<'_>, profiles: &[qos::Entry]) -> Option<Vec<E
 
 /// What to do about a switch without ports.
 pub(crate) const CURE_NO_PORT: &str = "add one: `[ports.uplink]` and below it `device = \"0000:03:00.0\"`";
+
+/// The port that a value names.
+pub(crate) fn named<'p>(node: &Node<'_>, ports: &'p [Entry]) -> Option<(PortId, &'p Entry)> {
+    let text = node.text("write a port's name, as in \"vm1\"")?;
+    let found = ports.iter().position(|entry| entry.name == text);
+    let port = found.and_then(|index| Some((PortId::new(index)?, ports.get(index)?)));
+    port.or_else(|| {
+        let cure = match alike(text, ports.iter().map(|entry| entry.name.as_str())) {
+            Some(name) => format!("did you mean \"{name}\"?"),
+            None => format!("add `[ports.{text}]`, or name one that is there"),
+        };
+        node.refuse("there is no such port", cure)
+    })
+}
 
 /// Refuses what can't be a name on the console's command line.
 pub(crate) fn check_name(name: &str, key: &Key<'_>, noun: &str) -> Option<()> {

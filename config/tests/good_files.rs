@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pollux_config::{
-    Bytes, ClassSettings, Config, Device, DeviceSpec, FlowControl, PauseThresholds, Policer, PolicerAction,
-    PortKind, PriorityFlowControl, QosProfile, Rebalance, Remark, Rest, RestMode, Shaper, StaticEntry,
-    Switch, VhostOffloads, VhostRole, VhostUser, Watchdog, Wred, WredCurve, limits, parse,
+    Bytes, ClassSettings, Config, Device, DeviceSpec, Directions, FlowControl, Mirror, MirrorFrom, MirrorTo,
+    PauseThresholds, Policer, PolicerAction, PortKind, PriorityFlowControl, QosProfile, Rebalance, Remark, Rest,
+    RestMode, Shaper, StaticEntry, Switch, VhostOffloads, VhostRole, VhostUser, Watchdog, Wred, WredCurve, limits,
+    parse,
 };
 use pollux_net::{
     Dscp, FlowMatch, MacMatch, MeterAlgorithm, MeterSpec, Pcp, PcpCoding, PortId, PortVlan, PriorityTags,
@@ -464,4 +465,30 @@ fn fewer_classes_have_the_standards_maps() {
     assert_eq!(profile.class_to_priority.map(Pcp::value), [0, 3, 5, 7, 0, 0, 0, 0]);
     assert_eq!(profile.dscp_to_class[46], class(2));
     assert_eq!(profile.classes.strict, [3, 2, 1, 0].map(class));
+}
+
+#[test]
+fn mirrors_say_what_they_copy_and_where_to() {
+    let text = "[ports.a]\ndevice = \"net_null0\"\n[ports.b]\ndevice = \"net_null1\"\n[ports.c]\ndevice = \"net_null2\"\n\
+                vlan = { mode = \"trunk\", allowed = [10, 999] }\n\
+                [mirrors.all-of-a]\nfrom = { ports = [\"a\", \"c\"] }\nto = { port = \"b\" }\n\
+                [mirrors.web]\nfrom = { vlan = 10 }\ndirection = \"rx\"\nto = { vlan = 999 }\n\
+                filter = \"tcp port 80\"\nsnap_length = 96\n\
+                [mirrors.drops]\nfrom = { dropped = true }\nto = { port = \"b\" }\n";
+    let both = Directions { rx: true, tx: true };
+    let mirror =
+        |name: &str, from, to| Mirror { name: name.to_owned(), from, to, filter: None, snap_length: None };
+    let to_b = || MirrorTo::Port("b".to_owned());
+    let ports = ["a", "c"].map(str::to_owned).to_vec();
+    let web = MirrorFrom::Vlan(vid(10), Directions { tx: false, ..both });
+    let web = mirror("web", web, MirrorTo::Vlan(vid(999)));
+    let config = load(text);
+    assert_eq!(config.mirrors[0], mirror("all-of-a", MirrorFrom::Ports(ports, both), to_b()));
+    assert_eq!(
+        config.mirrors[1],
+        Mirror { filter: Some("tcp port 80".to_owned()), snap_length: Some(96), ..web }
+    );
+    assert_eq!(config.mirrors[2], mirror("drops", MirrorFrom::Dropped, to_b()));
+    let place = config.locate(&config.mirrors[1].path("filter"));
+    assert_eq!((place.line(), place.text()), (15, "\"tcp port 80\""));
 }

@@ -187,7 +187,7 @@ fn serve<'q, P: Platform>(
         let more = takings.len() == most;
         let choosy = !room_left && platform.is_choosy(port);
         let is_stale = |since| choosy && qos.is_stale(since, now);
-        queues.settle(&takings, burst, unfit, all, qos, is_stale, now, &mut given_up);
+        given_up = queues.settle(&takings, burst, unfit, all, qos, is_stale, now);
         if !(room_left && more) {
             break;
         }

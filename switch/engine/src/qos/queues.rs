@@ -338,8 +338,8 @@ impl<F: Frame> Queues<F> {
     }
 
     /// The device has had its chance at what was taken out. `stay` it didn't take; of these, the first `unfit`
-    /// it never will. To `given_up`, which has room, go these, counted as dropped, and those that have waited
-    /// for too long at a device that takes others. The rest wait again, in front of all others.
+    /// it never will. Returns those that are dropped, and counted: these, and those that have waited for too
+    /// long at a device that takes others. The rest wait again, in front of all others.
     pub(crate) fn settle(
         &mut self,
         takings: &Takings,
@@ -349,13 +349,13 @@ impl<F: Frame> Queues<F> {
         qos: &EgressQos<F>,
         is_stale: impl Fn(u64) -> bool,
         now: u64,
-        given_up: &mut ArrayVec<F, BURST>,
-    ) {
+    ) -> ArrayVec<F, BURST> {
+        let mut given_up = ArrayVec::new();
         self.under_way = false;
         self.refused = stay.len() == takings.len();
         if stay.is_empty() {
             count_sent(takings.iter(), port, now);
-            return;
+            return given_up;
         }
         let mut staying = [0_usize; CLASSES];
         for frame in &stay {
@@ -386,6 +386,7 @@ impl<F: Frame> Queues<F> {
                 self.waiting |= 1 << class;
             }
         }
+        given_up
     }
 
     /// Drops frames that didn't have to wait, and that the device never takes.

@@ -9,7 +9,6 @@ mod counts;
 mod mirror;
 mod record;
 mod ring;
-#[expect(clippy::module_inception, reason = "all taps of a snapshot")]
 mod taps;
 
 pub use capture::{Capture, CaptureSpec, MAX_CAPTURES};
