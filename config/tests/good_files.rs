@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use pollux_config::{
     Bytes, ClassSettings, Config, Device, DeviceSpec, Directions, FlowControl, Mirror, MirrorFrom, MirrorTo,
-    PauseThresholds, Policer, PolicerAction, PortKind, PriorityFlowControl, QosProfile, Rebalance, Remark, Rest,
-    RestMode, Shaper, StaticEntry, Switch, VhostOffloads, VhostRole, VhostUser, Watchdog, Wred, WredCurve, limits,
-    parse,
+    PauseThresholds, Policer, PolicerAction, PortKind, PriorityFlowControl, QosProfile, Rebalance, Remark,
+    Rest, RestMode, Shaper, StaticEntry, Switch, VhostOffloads, VhostRole, VhostUser, Watchdog, Wred,
+    WredCurve, limits, parse,
 };
 use pollux_net::{
     Dscp, FlowMatch, MacMatch, MeterAlgorithm, MeterSpec, Pcp, PcpCoding, PortId, PortVlan, PriorityTags,

@@ -124,6 +124,28 @@ pub(super) fn retain_statics(document: &mut DocumentMut, wanted: impl Fn(&dyn Ta
     }
 }
 
+/// Takes a port out of the mirrors that copy it among others, and out with it those that copy nothing else or
+/// to it.
+pub(super) fn forget_mirrored(document: &mut DocumentMut, port: &str) {
+    let Some(mirrors) = document.get_mut("mirrors").and_then(Item::as_table_like_mut) else { return };
+    let is_port = |value: &Value| value.as_str() == Some(port);
+    let mut ends = Vec::new();
+    for (name, mirror) in mirrors.iter_mut() {
+        let to = mirror.get("to").and_then(|to| to.get("port")).and_then(Item::as_value);
+        let mut ended = to.is_some_and(is_port);
+        let ports =
+            mirror.get_mut("from").and_then(|from| from.get_mut("ports")).and_then(Item::as_array_mut);
+        if let Some(ports) = ports {
+            ports.retain(|value| !is_port(value));
+            ended |= ports.is_empty();
+        }
+        ends.extend(ended.then(|| name.get().to_owned()));
+    }
+    for name in ends {
+        mirrors.remove(&name);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +164,18 @@ mod tests {
             edit.apply(&mut document).unwrap();
         }
         document.to_string()
+    }
+
+    #[test]
+    fn a_port_that_goes_leaves_the_mirrors() {
+        let file = "[mirrors.one]\nfrom = { ports = [\"a\"] }\nto = { port = \"c\" }\n\
+                    [mirrors.two]\nfrom = { ports = [\"a\", \"b\"] }\nto = { port = \"c\" }\n\
+                    [mirrors]\nthree = { from = { vlan = 1 }, to = { port = \"a\" } }\n";
+        let mut document: DocumentMut = file.parse().unwrap();
+        forget_mirrored(&mut document, "a");
+        let left = document["mirrors"].as_table().unwrap();
+        assert_eq!(left.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["two"]);
+        assert_eq!(left["two"]["from"]["ports"].as_array().unwrap().len(), 1);
     }
 
     const FILE: &str = "# the lab's\n[ports.a]      # first\ndevice = \"net_null0\"\nmtu = 1500 # as everywhere\n\

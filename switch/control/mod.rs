@@ -1,6 +1,7 @@
 //! The control plane: starts the switch from a file, watches over it, and stops it.
 
 mod addresses;
+mod capture;
 mod cleared;
 mod describe;
 mod edit;
@@ -11,6 +12,7 @@ mod happening;
 mod host;
 mod inspect;
 mod load;
+mod mirrors;
 mod negotiated;
 mod plan;
 mod pools;
@@ -26,6 +28,7 @@ mod running;
 mod shared;
 mod sockets;
 mod stations;
+mod taps;
 mod tuning;
 mod virtio;
 mod vlans;
@@ -46,6 +49,7 @@ use pollux_engine::{Accounting, PortSpec, PortTotals, Snapshot};
 use pollux_net::{PortId, WorkerId};
 
 pub use addresses::{AddressFilter, KnownAddress};
+pub use capture::{CaptureError, CaptureRequest, CaptureState, Ending};
 pub use cleared::CountedPort;
 pub use edit::Edit;
 pub use happening::{Happening, LinkChange, LinkState};
@@ -53,6 +57,7 @@ pub use host::{Host, HugePages};
 pub use inspect::{
     Capabilities, Limits, OffloadInfo, PoolState, PortInfo, PortQueuesInfo, PortSummary, QueueInfo, RssInfo,
 };
+pub use mirrors::{MirrorState, Source, Target};
 pub use plan::{MemoryPlan, Plan, PortPlan};
 pub use preflight::preflight;
 pub use qos::{ClassState, Colours, PolicerState, PortQosState, RateState, RuleState};
@@ -61,6 +66,7 @@ pub use reconfigure::ReconfigureError;
 pub use running::{ChangeError, Running};
 pub(crate) use shared::Shared;
 pub(crate) use sockets::remove_stale as remove_stale_socket;
+pub use taps::StartCaptureError;
 pub use vlans::VlanMembers;
 pub use vm::{Connection, Network, QueuePair, VmState};
 pub use workers::{BurstCount, RestState, RxQueueState, WorkerState};
@@ -87,6 +93,9 @@ pub enum StartError {
     /// The rules of a QoS profile can't be had.
     #[error("QoS profile {0}: its rules: {1}")]
     Rules(String, dpdk::Error),
+    /// The filter of a mirror can't be had.
+    #[error("mirror {0}: {1}")]
+    Mirror(String, dpdk::Error),
     /// A worker failed.
     #[error("{0}")]
     Worker(String),
@@ -109,6 +118,8 @@ pub struct Switch {
     commanders: Vec<Commander>,
     /// In the order of the file.
     ports: Vec<LivePort>,
+    /// What looks at frames.
+    taps: taps::Taps,
     pools: Pools,
     eal: Eal,
     events: Receiver<dpdk::Event>,
@@ -182,8 +193,11 @@ impl Switch {
             live.qos = maker.make(port, live.server, None, &mut Vec::new())?;
         }
 
+        let mirrors = mirrors::prepare(&eal, &config, &[], platforms.len())?;
+        let taps = taps::Taps { mirrors, ..taps::Taps::default() };
+        let tables = snapshot(&config, &ports, &[], &taps);
         let rest = rest::plans(&eal, &config.switch.rest, sockets.len(), &ports);
-        let shared = Arc::new(Shared::new(fdb(&config)?, snapshot(&config, &ports, &[]), rest));
+        let shared = Arc::new(Shared::new(fdb(&config)?, tables, rest));
         for port in ports.iter().filter(|port| port.passes()) {
             shared.set_link(port.id, true);
         }
@@ -192,6 +206,7 @@ impl Switch {
             workers: Vec::new(),
             commanders: Vec::new(),
             ports,
+            taps,
             pools,
             eal,
             events,
@@ -349,6 +364,7 @@ impl Switch {
             // A worker that panicked has taken its queues with it; what is left can still be stopped.
             drop(worker.join());
         }
+        self.taps.captures.end();
     }
 }
 
@@ -432,12 +448,18 @@ fn specs(config: &Config, ports: &[LivePort]) -> Vec<PortSpec> {
 }
 
 /// What workers are to see; `leaving`: ports whose queues are still to be emptied.
-fn snapshot(config: &Config, ports: &[LivePort], leaving: &[LivePort]) -> Snapshot<DpdkPlatform> {
+fn snapshot(
+    config: &Config,
+    ports: &[LivePort],
+    leaving: &[LivePort],
+    taps: &taps::Taps,
+) -> Snapshot<DpdkPlatform> {
     let all = ports.iter().chain(leaving);
-    all.fold(Snapshot::new(&specs(config, ports)), |snapshot, port| match &port.qos {
+    let snapshot = all.fold(Snapshot::new(&specs(config, ports)), |snapshot, port| match &port.qos {
         Some(qos) => qos.add_to(snapshot, port.id),
         None => snapshot,
-    })
+    });
+    taps.add_to(snapshot, ports)
 }
 
 fn fdb(config: &Config) -> Result<Fdb, StartError> {

@@ -15,7 +15,27 @@ const DPDK_DRIVERS: [&str; 6] = ["vfio-pci", "uio_pci_generic", "igb_uio", "mlx5
 /// Everything that `host` lacks to run `config`.
 pub fn preflight(config: &Config, plan: &Plan, host: &Host) -> Faults {
     let ports = ports(config, config.ports.iter(), host);
-    core_faults(config, host).into_iter().chain(memory_fault(config, plan, host)).chain(ports).collect()
+    let filters = filters(config);
+    core_faults(config, host)
+        .into_iter()
+        .chain(memory_fault(config, plan, host))
+        .chain(ports)
+        .chain(filters)
+        .collect()
+}
+
+/// Filters that libpcap can't compile.
+pub(super) fn filters(config: &Config) -> Vec<Fault> {
+    let faults = config.mirrors.iter().filter_map(|mirror| {
+        let error = dpdk::PacketFilter::check(mirror.filter.as_deref()?).err()?;
+        let what = format!("this is no filter: {}", error.message());
+        Some(Fault::at(
+            &config.locate(&mirror.path("filter")),
+            what,
+            "write it as for tcpdump, as in \"tcp port 80\"",
+        ))
+    });
+    faults.collect()
 }
 
 /// What `host` lacks for some of the ports of `config`.

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use pollux_config::{Changes, Config, Fault, Faults, Port};
+use pollux_config::{Changes, Config, Fault, Faults, MirrorTo, Port};
 use pollux_engine::fdb::FdbKey;
 use pollux_net::{PortId, WorkerId};
 
@@ -16,7 +16,7 @@ use super::plan::{self, MemoryPlan, PortPlan};
 use super::ports::{self, Dealt, LivePort};
 use super::qos::{Enlargement, Maker, PortQos};
 use super::tuning::Tuning;
-use super::{Host, StartError, Switch, multi_segment, preflight, rest};
+use super::{Host, StartError, Switch, mirrors, multi_segment, preflight, rest};
 use crate::worker::Order;
 
 /// How long a worker may take for a round. It takes microseconds, unless the kernel runs something else
@@ -120,6 +120,7 @@ impl Switch {
 
     /// Makes the switch what `new` says, which takes these changes and was found to lack nothing.
     pub(super) fn carry_out(&mut self, changes: &Changes, new: Config) -> Result<(), ReconfigureError> {
+        let mirrors = mirrors::prepare(&self.eal, &new, &self.taps.mirrors, self.sockets.len())?;
         let leaving = [&changes.replaced[..], &changes.detached].concat();
         let (late, early) = self.in_order(changes, &new);
         let mut fresh = Vec::new();
@@ -150,6 +151,7 @@ impl Switch {
             self.order_all(|_| Order::Burst(new.switch.burst));
         }
         self.config = new;
+        self.taps.mirrors = mirrors;
         self.join(fresh, qos.ports)?;
         self.apply_fdb(changes, &elsewhere);
         Ok(())
@@ -188,7 +190,8 @@ impl Switch {
             Fault::at(&new.locate(&port.path("device")), what, cure)
         });
         let lacking = preflight::ports(new, new.ports.iter().filter(comes), &Host::default());
-        let faults: Faults = lacking.into_iter().chain(pci).chain(short).collect();
+        let filters = preflight::filters(new);
+        let faults: Faults = lacking.into_iter().chain(pci).chain(short).chain(filters).collect();
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
@@ -370,6 +373,7 @@ impl Switch {
         }
         let place = |name: &str| self.config.ports.iter().position(|port| port.name == name);
         self.ports.sort_by_key(|port| place(&port.name));
+        self.taps.captures.follow(&self.ports);
         let mut published = self.publish();
         if !sources.is_empty() {
             for (worker, source) in sources {
@@ -415,7 +419,17 @@ impl Switch {
             config.ports.iter().find(|port| port.name == name).map(|port| port.vlan.clone())
         };
         let retuned = changes.retuned.iter();
-        retuned.filter(|name| vlan(&self.config, name) != vlan(new, name)).cloned().collect()
+        let moved = retuned.filter(|name| vlan(&self.config, name) != vlan(new, name)).cloned();
+        // Where mirrors' copies go, there are no VLANs.
+        let targets = |config: &Config| -> Vec<String> {
+            let port = |mirror: &pollux_config::Mirror| match &mirror.to {
+                MirrorTo::Port(port) => Some(port.clone()),
+                MirrorTo::Vlan(_) => None,
+            };
+            config.mirrors.iter().filter_map(port).collect()
+        };
+        let before = targets(&self.config);
+        moved.chain(targets(new).into_iter().filter(|port| !before.contains(port))).collect()
     }
 
     /// What changes about addresses; `elsewhere` are ports in other VLANs than before.
@@ -468,7 +482,8 @@ impl Switch {
 
     /// As [`publish`](Self::publish); workers are also to empty the queues of ports that are `leaving`.
     fn publish_with(&self, leaving: &[LivePort]) -> Result<(), ReconfigureError> {
-        self.shared.publish(super::snapshot(&self.config, &self.ports, leaving), self.rest_plans());
+        let tables = super::snapshot(&self.config, &self.ports, leaving, &self.taps);
+        self.shared.publish(tables, self.rest_plans());
         let start = Instant::now();
         while let Some(worker) = self.shared.behind() {
             if start.elapsed() > PATIENCE {

@@ -250,7 +250,7 @@ impl Running {
         self.change(document)
     }
 
-    /// Takes a port away, and the static entries that name it.
+    /// Takes a port away, and the static entries and mirrors that name it. Mirrors of other ports beside go on.
     ///
     /// # Errors
     ///
@@ -262,6 +262,7 @@ impl Running {
             return Err(ChangeError::NoPort(name.to_owned()));
         }
         edit::retain_statics(&mut document, |entry| entry.get("port").and_then(Item::as_str) != Some(name));
+        edit::forget_mirrored(&mut document, name);
         self.change(document)
     }
 

@@ -51,6 +51,7 @@ impl Switch {
         self.shared.fdb.sweep(now, self.shared.fdb.buckets().div_ceil(SWEEPS_PER_PASS));
         self.shared.reclaim();
         self.follow_moved_stations();
+        self.look_at_captures();
         let mut happened = self.look_at_workers();
         happened.extend(self.look_at_devices());
         if !second_passed {
@@ -74,7 +75,8 @@ impl Switch {
             ended |= qos.let_go();
         }
         if ended {
-            self.shared.publish(super::snapshot(&self.config, &self.ports, &[]), self.rest_plans());
+            let tables = super::snapshot(&self.config, &self.ports, &[], &self.taps);
+            self.shared.publish(tables, self.rest_plans());
         }
     }
 

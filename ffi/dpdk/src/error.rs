@@ -37,6 +37,11 @@ impl Error {
         &self.subject
     }
 
+    /// What is wrong, without the call and its subject.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The errno, positive; 0 where DPDK gave none.
     pub fn errno(&self) -> i32 {
         self.errno

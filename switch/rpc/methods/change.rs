@@ -27,6 +27,8 @@ pub(super) fn described(changes: &Changes) -> Value {
         "ageing": changes.ageing,
         "statics_removed": statics(&changes.statics_removed),
         "statics_added": statics(&changes.statics_added),
+        "mirrors_removed": changes.mirrors_removed,
+        "mirrors_added": changes.mirrors_added,
         "summary": changes.to_string(),
     })
 }

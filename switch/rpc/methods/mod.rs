@@ -1,10 +1,12 @@
 //! What can be asked of a switch. `docs/control.md` says what each method takes and answers; the methods of
 //! one noun are a file.
 
+mod capture;
 mod change;
 mod config;
 mod fdb;
 mod memory;
+mod mirror;
 mod ports;
 mod qos;
 mod switch;
@@ -20,7 +22,7 @@ use serde_json::{Value, json};
 
 use super::protocol::{Code, Failure};
 use crate::control::guest::Agents;
-use crate::control::{Running, VmState};
+use crate::control::{Ending, Running, VmState};
 
 /// An answer as far as the switch has it.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub enum Reply {
     Whole(Value),
     /// VMs, whose guest agents are still to be asked.
     Vms(Vec<VmState>),
+    /// A capture, of which the last frames are still to be written.
+    Ending(Ending),
 }
 
 impl Reply {
@@ -40,6 +44,7 @@ impl Reply {
                 agents.ask(vms.iter_mut().filter_map(|vm| vm.guest.as_mut()));
                 json!({ "vms": vms })
             }
+            Self::Ending(ending) => json!({ "capture": ending.finish() }),
         }
     }
 }
@@ -85,6 +90,8 @@ const NOUNS: &[&[(&str, Method)]] = &[
     config::METHODS,
     workers::METHODS,
     memory::METHODS,
+    capture::METHODS,
+    mirror::METHODS,
 ];
 
 /// Every method's name.
