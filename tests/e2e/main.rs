@@ -8,6 +8,7 @@
 mod harness;
 
 mod ageing;
+mod capture;
 mod check;
 mod console;
 mod console_cli;
@@ -17,6 +18,7 @@ mod front_end;
 mod hotplug;
 mod hugepages;
 mod live;
+mod mirrors;
 mod namespaces;
 mod qos;
 mod restarts;
