@@ -139,6 +139,7 @@ fn settings(old: &Config, new: &Config) -> Vec<&'static str> {
         ("switch.rest", old.switch.rest != new.switch.rest),
         ("switch.rebalance", old.switch.rebalance != new.switch.rebalance),
         ("switch.watchdog", old.switch.watchdog != new.switch.watchdog),
+        ("metrics.listen", old.metrics != new.metrics),
     ];
     settings.iter().filter(|(_, changed)| *changed).map(|&(path, _)| path).collect()
 }
@@ -284,6 +285,19 @@ mod tests {
             assert_eq!(changed, Changes { settings: vec![path], ..Changes::default() });
         }
         assert!(changes(|old| old.replace("cores = [1]", "cores = [1]\nrest = \"never\"")).is_empty());
+    }
+
+    #[test]
+    fn metrics_come_move_and_go() {
+        let at = |port: u16| format!("{OLD}[metrics]\nlisten = \"127.0.0.1:{port}\"\n");
+        for (old, new) in [(OLD, &*at(9475)), (&at(9475), &at(9476)), (&at(9475), OLD)] {
+            let changed = Changes::between(&parse(old), &parse(new)).unwrap();
+            assert_eq!(changed.to_string(), "set metrics.listen");
+            assert_eq!(changed, Changes { settings: vec!["metrics.listen"], ..Changes::default() });
+        }
+        assert!(
+            Changes::between(&parse(&at(9475)), &parse(&format!("{OLD}[metrics]\n"))).unwrap().is_empty()
+        );
     }
 
     #[test]

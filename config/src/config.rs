@@ -59,13 +59,14 @@ impl Config {
         self.places.locate(path)
     }
 
-    /// What the file asks for that this version doesn't do yet, in the file's order.
+    /// What the file asks for that may not be meant, in the file's order.
     pub fn notices(&self) -> Vec<Notice> {
-        let metrics = self.metrics.map(|metrics| {
+        let open = self.metrics.filter(|metrics| !metrics.listen.ip().is_loopback());
+        let metrics = open.map(|metrics| {
             Notice::at(
                 &self.locate("metrics.listen"),
-                format!("metrics are not served yet: nothing listens on {}", metrics.listen),
-                "read them with `show` in the console",
+                format!("whoever reaches {} reads the switch's metrics", metrics.listen),
+                "leave it so if a firewall says who does, or write a loopback address, as in \"127.0.0.1:9475\"",
             )
         });
         metrics.into_iter().collect()

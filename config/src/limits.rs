@@ -132,6 +132,9 @@ pub const WRED_WEIGHT: RangeInclusive<u8> = 0..=15;
 /// The weight of WRED's average when the file doesn't say.
 pub const DEFAULT_WRED_WEIGHT: u8 = 9;
 
+/// The TCP port that metrics are served on, of the loopback address, when the file doesn't say.
+pub const DEFAULT_METRICS_PORT: u16 = 9475;
+
 /// Rules of a profile.
 pub const MAX_RULES: usize = 1024;
 

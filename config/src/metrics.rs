@@ -1,5 +1,6 @@
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::limits;
 use crate::tree::Node;
 
 /// Where the switch's numbers are served.
@@ -11,8 +12,8 @@ pub struct Metrics {
 
 pub(crate) fn read(node: &Node<'_>) -> Option<Metrics> {
     node.table(|table| {
-        let listen = table.require("listen", "add `listen = \"127.0.0.1:9475\"`", listen)?;
-        Some(Metrics { listen })
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, limits::DEFAULT_METRICS_PORT));
+        Some(Metrics { listen: table.get("listen", listen).unwrap_or(loopback) })
     })
 }
 

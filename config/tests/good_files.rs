@@ -155,12 +155,15 @@ fn the_promised_file_loads() {
 }
 
 #[test]
-fn what_is_not_done_yet_is_said() {
-    let lines: Vec<_> = load(PRODUCT).notices().iter().map(|notice| notice.line().to_string()).collect();
+fn metrics_that_are_open_to_others_are_said() {
+    let lines = |text: &str| -> Vec<_> {
+        load(text).notices().iter().map(|notice| notice.line().to_string()).collect()
+    };
+    assert!(lines(PRODUCT).is_empty());
     assert_eq!(
-        lines,
-        ["pollux.toml:38:10: note: metrics are not served yet: nothing listens on 127.0.0.1:9475: \
-             `\"127.0.0.1:9475\"`; read them with `show` in the console",]
+        lines(&PRODUCT.replace("127.0.0.1:9475", "[::]:9475")),
+        ["pollux.toml:38:10: note: whoever reaches [::]:9475 reads the switch's metrics: `\"[::]:9475\"`; \
+          leave it so if a firewall says who does, or write a loopback address, as in \"127.0.0.1:9475\""]
     );
 }
 
@@ -197,6 +200,8 @@ fn defaults_are_filled_in() {
     assert_eq!(device(&config, 0).rx_queues, None);
     assert_eq!(device(&config, 0).rx_ring, 4096);
     assert!(config.metrics.is_none());
+    let served = load("metrics = {}\n[ports.lab]\ndevice = \"net_null0\"\n");
+    assert_eq!(served.metrics.unwrap().listen, "127.0.0.1:9475".parse().unwrap());
     assert!(config.notices().is_empty());
 }
 

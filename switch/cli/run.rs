@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use pollux_engine::PortTotals;
 
 use crate::control::{ChangeError, Happening, Host, Plan, Running, Stopped, Switch, preflight, report};
+use crate::metrics;
 use crate::rpc::{DEFAULT_SOCKET, Server, methods};
 
 use super::signals::{Hangups, stop_on_signals};
@@ -80,13 +81,25 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
             return Outcome::HostLacks;
         }
     };
+    let waker = switch.waker();
+    let (service, desk) = match metrics::Service::start(switch.config(), move || waker.wake()) {
+        Ok(served) => served,
+        Err(error) => {
+            eprintln!("{}: {error}", arguments.config.display());
+            return Outcome::HostLacks;
+        }
+    };
     print!("{}", switch.describe());
     if let Some(server) = &server {
         println!("controlled by {}", server.path().display());
     }
+    if let Some(metrics) = switch.config().metrics {
+        println!("metrics on http://{}/metrics", metrics.listen);
+    }
     println!("ready after {} ms", began.elapsed().as_millis());
     let mut running = Running::new(switch, &arguments.config, text);
-    let session = Session { server, hangups, stats_interval: arguments.stats_interval };
+    running.follow(service);
+    let session = Session { server, desk, hangups, stats_interval: arguments.stats_interval };
     session.watch(&mut running, &stop);
     conclude(&running.switch.stop())
 }
@@ -110,6 +123,7 @@ fn listen(asked: Option<&Path>, switch: &Switch) -> std::io::Result<Option<Serve
 /// Who talks to a switch that runs.
 struct Session {
     server: Option<Server>,
+    desk: metrics::Desk,
     hangups: Hangups,
     stats_interval: Option<Duration>,
 }
@@ -126,6 +140,7 @@ impl Session {
             let happened = running.switch.watch(next_stats.map_or(until, |next| next.min(until)));
             happened.iter().for_each(|happened| self.tell(happened));
             more_calls = self.answer_calls(running) == CALLS_AT_ONCE;
+            self.desk.answer(|| running.switch.numbers());
             if self.hangups.take() {
                 reload(running);
             }

@@ -7,6 +7,7 @@ mod describe;
 mod edit;
 mod enable;
 mod flow_control;
+mod follower;
 pub mod guest;
 mod happening;
 mod host;
@@ -14,6 +15,7 @@ mod inspect;
 mod load;
 mod mirrors;
 mod negotiated;
+mod numbers;
 mod plan;
 mod pools;
 mod ports;
@@ -52,15 +54,17 @@ pub use addresses::{AddressFilter, KnownAddress};
 pub use capture::{CaptureError, CaptureRequest, CaptureState, Ending};
 pub use cleared::CountedPort;
 pub use edit::Edit;
+pub use follower::{Follower, Then};
 pub use happening::{Happening, LinkChange, LinkState};
 pub use host::{Host, HugePages};
 pub use inspect::{
     Capabilities, Limits, OffloadInfo, PoolState, PortInfo, PortQueuesInfo, PortSummary, QueueInfo, RssInfo,
 };
 pub use mirrors::{MirrorState, Source, Target};
+pub use numbers::{FdbNumbers, Numbers, PoolNumbers, PortNumbers, VmNumbers};
 pub use plan::{MemoryPlan, Plan, PortPlan};
 pub use preflight::preflight;
-pub use qos::{ClassState, Colours, PolicerState, PortQosState, RateState, RuleState};
+pub use qos::{ClassDrops, ClassState, Colours, PolicerState, PortQosState, RateState, RuleState};
 pub use rebalance::{QueueMove, Rebalancing};
 pub use reconfigure::ReconfigureError;
 pub use running::{ChangeError, Running};
@@ -433,14 +437,19 @@ fn log_dpdk(level: dpdk::LogLevel, line: &str) {
     }
 }
 
+/// The MTU that holds: what a device was able to take, or what a VM's port is told.
+fn mtu(port: &pollux_config::Port, live: &LivePort) -> u16 {
+    match port.kind {
+        PortKind::Device(_) => live.device.setup().config.mtu,
+        PortKind::VhostUser(_) => port.mtu,
+    }
+}
+
 /// The ports as the relay sees them, with the MTUs that their devices were able to take.
 fn specs(config: &Config, ports: &[LivePort]) -> Vec<PortSpec> {
     let spec = |port: &pollux_config::Port| {
         let live = ports.iter().find(|live| live.name == port.name)?;
-        let mtu = match port.kind {
-            PortKind::Device(_) => live.device.setup().config.mtu,
-            PortKind::VhostUser(_) => port.mtu,
-        };
+        let mtu = mtu(port, live);
         let may_leave_work = live.device.vhost().is_some();
         Some(PortSpec { id: live.id, vlan: port.vlan.clone(), mtu, may_leave_work })
     };

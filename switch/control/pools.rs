@@ -4,8 +4,8 @@
 use dpdk::{Eal, Mempool, PoolOptions};
 use hashbrown::HashMap;
 
-use super::StartError;
 use super::plan::{DATA_ROOM, POOL_CACHE};
+use super::{PoolNumbers, StartError};
 
 /// The pools, by NUMA socket.
 pub(super) struct Pools {
@@ -57,6 +57,18 @@ impl Pools {
     /// Mbufs of all pools.
     pub(super) fn size(&self) -> u32 {
         self.by_socket.values().map(Mempool::size).sum()
+    }
+
+    /// The size of each and how much of it is out, by socket.
+    pub(super) fn numbers(&self) -> Vec<PoolNumbers> {
+        let of = |(&socket, pool): (&u32, &Mempool)| PoolNumbers {
+            socket,
+            mbufs: pool.size(),
+            in_use: pool.in_use(),
+        };
+        let mut numbers: Vec<_> = self.by_socket.iter().map(of).collect();
+        numbers.sort_unstable_by_key(|pool| pool.socket);
+        numbers
     }
 
     /// Mbufs that are out.

@@ -9,6 +9,7 @@ use pollux_net::{Mac, Vid};
 use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike};
 
 use super::edit::{self, Edit};
+use super::follower::Follower;
 use super::{Happening, ReconfigureError, Switch};
 
 /// A switch, its file, and the configuration that it runs as text, which isn't the file's any more once
@@ -26,6 +27,7 @@ pub struct Running {
     news: Vec<Happening>,
     /// Whether somebody has asked for the end.
     quits: bool,
+    followers: Vec<Box<dyn Follower>>,
 }
 
 /// A change was refused. The switch runs as before, but for what [`ReconfigureError`] says.
@@ -77,7 +79,21 @@ const RUNNING: &str = "running configuration";
 impl Running {
     /// `switch`, which was started from `text`, read from `file`.
     pub fn new(switch: Switch, file: impl Into<PathBuf>, text: String) -> Self {
-        Self { switch, file: file.into(), text, before: None, deadline: None, news: Vec::new(), quits: false }
+        Self {
+            switch,
+            file: file.into(),
+            text,
+            before: None,
+            deadline: None,
+            news: Vec::new(),
+            quits: false,
+            followers: Vec::new(),
+        }
+    }
+
+    /// Has `follower` follow what changes from now on.
+    pub fn follow(&mut self, follower: impl Follower + 'static) {
+        self.followers.push(Box::new(follower));
     }
 
     /// The file that [`reload`](Self::reload) reads.
@@ -354,16 +370,20 @@ impl Running {
         config: Config,
         by: &'static str,
     ) -> Result<Changes, ChangeError> {
+        let prepared = self.followers.iter().map(|one| one.prepare(self.switch.config(), &config));
+        let prepared = prepared.collect::<Result<Vec<_>, Faults>>()?;
         match self.switch.reconfigure(config) {
             Ok(changes) => {
                 self.tell(by, changes.to_string());
                 self.note(text);
+                prepared.into_iter().for_each(|then| then());
                 Ok(changes)
             }
             Err(ReconfigureError::Faults(faults)) => Err(ChangeError::Faults(faults)),
             Err(error) => {
                 if matches!(error, ReconfigureError::Stuck(_)) {
                     self.note(text);
+                    prepared.into_iter().for_each(|then| then());
                 }
                 Err(ChangeError::Failed(error))
             }

@@ -18,6 +18,7 @@ mod front_end;
 mod hotplug;
 mod hugepages;
 mod live;
+mod metrics;
 mod mirrors;
 mod namespaces;
 mod qos;

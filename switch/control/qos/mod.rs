@@ -14,7 +14,7 @@ use pollux_net::{FlowMatch, MeterSpec, Pcp, TrafficClass, Trust, WorkerId};
 use super::StartError;
 use crate::worker::DpdkPlatform;
 
-pub use counted::{ClassState, Colours, PolicerState, PortQosState, RateState, RuleState};
+pub use counted::{ClassDrops, ClassState, Colours, PolicerState, PortQosState, RateState, RuleState};
 pub(super) use counted::{Measured, state};
 pub(super) use spec::queue_mbufs;
 

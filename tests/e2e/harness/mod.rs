@@ -3,10 +3,12 @@
 mod closing;
 pub mod frame;
 mod host;
+pub mod http;
 mod lines;
 mod namespace;
 pub mod pages;
 pub mod pcap;
+pub mod prometheus;
 mod raw;
 mod switch;
 mod vm;

@@ -237,6 +237,11 @@ impl Fdb {
         self.population.len_of(port)
     }
 
+    /// Static entries.
+    pub fn len_static(&self) -> usize {
+        self.population.len_static()
+    }
+
     /// Entries there may be.
     pub fn capacity(&self) -> usize {
         self.population.capacity()

@@ -64,6 +64,11 @@ impl Population {
         (self.dynamic_of(port) + fixed) as usize
     }
 
+    /// Static entries of all ports.
+    pub(super) fn len_static(&self) -> usize {
+        self.fixed.0.iter().map(|count| count.load(Ordering::Relaxed)).sum::<i64>().max(0) as usize
+    }
+
     /// Dynamic entries of `port`.
     pub(super) fn dynamic_of(&self, port: PortId) -> i64 {
         self.dynamic.0[port.index()].load(Ordering::Relaxed).max(0)

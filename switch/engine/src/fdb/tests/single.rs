@@ -158,6 +158,7 @@ fn static_entries_stay() {
     assert_eq!(fdb.entry(a, late), Some(FdbEntry { key: a, port: port(2), is_static: true, age: 0 }));
     assert_eq!(fdb.insert_static(a, port(4), late), Ok(()));
     assert_eq!((lookup(&fdb, a, late), fdb.len_of(port(2)), fdb.len_of(port(4))), (Some(4), 0, 1));
+    assert_eq!(fdb.len_static(), 2);
     assert!(fdb.remove(a) && !fdb.remove(a));
     assert_eq!((lookup(&fdb, a, late), fdb.len(), fdb.counters().refused_static), (None, 1, 1));
 }
