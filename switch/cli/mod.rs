@@ -1,4 +1,4 @@
-//! The command line: `pollux run`, `check`, `exec`, `cli`, `vm`, `demo`, `bench`.
+//! The command line: `pollux run`, `check`, `exec`, `cli`, `top`, `vm`, `demo`, `bench`.
 
 mod check;
 mod console;
@@ -7,10 +7,12 @@ mod exec;
 mod file;
 mod run;
 mod signals;
+mod top;
 mod vm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -40,6 +42,8 @@ enum Command {
     Exec(exec::ExecArguments),
     /// The console: commands one by one, with history, completion and help
     Cli(console::ConsoleArguments),
+    /// Live rates, drops and workers' load, in the terminal
+    Top(top::TopArguments),
     /// Prints what QEMU or libvirt needs for a VM on a port
     Vm(vm::VmArguments),
     /// Shows the switch at work on this machine: no NIC, no hugepages, no file
@@ -86,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Exec(arguments) => exec::exec(&arguments),
         Command::Cli(arguments) => console::console(&arguments),
+        Command::Top(arguments) => top::top(&arguments),
         Command::Vm(arguments) => vm::vm(&arguments),
         Command::Demo => demo::demo(),
         Command::DemoEnd(arguments) => demo::end(&arguments),
@@ -98,4 +103,14 @@ fn bench(command: &pollux_bench::BenchCommand) -> ExitCode {
     let Err(error) = command.run() else { return ExitCode::SUCCESS };
     eprintln!("{error}");
     error.exit_code().into()
+}
+
+/// Seconds between two looks.
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "write a number of seconds, as in 1 or 0.5".to_owned())?;
+    if (0.1..=3600.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("write 0.1 to 3600 seconds".to_owned())
+    }
 }

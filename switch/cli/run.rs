@@ -26,17 +26,8 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "SOCKET")]
     control: Option<PathBuf>,
     /// Prints every port's counters this often, as one line of key=value pairs a port
-    #[arg(long, value_name = "SECONDS", value_parser = parse_interval)]
+    #[arg(long, value_name = "SECONDS", value_parser = super::parse_interval)]
     stats_interval: Option<Duration>,
-}
-
-fn parse_interval(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "write a number of seconds, as in 1 or 0.5".to_owned())?;
-    if (0.1..=3600.0).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err("write 0.1 to 3600 seconds".to_owned())
-    }
 }
 
 /// Runs the switch until it is told to stop.

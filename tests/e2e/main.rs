@@ -27,6 +27,7 @@ mod rings;
 mod signals;
 mod sockets;
 mod stopped;
+mod top;
 mod vectors;
 mod vhost;
 mod work;

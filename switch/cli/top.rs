@@ -1,0 +1,46 @@
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::rpc::{CallError, DEFAULT_SOCKET};
+use crate::top::{self, TopError};
+
+use super::Outcome;
+use super::signals::stop_on_signals;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct TopArguments {
+    /// The control socket of the switch
+    #[arg(long, value_name = "SOCKET", default_value = DEFAULT_SOCKET)]
+    control: PathBuf,
+    /// How often to draw
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = super::parse_interval)]
+    interval: Duration,
+}
+
+/// Draws what the switch does, until somebody has seen enough.
+pub(super) fn top(arguments: &TopArguments) -> Outcome {
+    if !std::io::stdout().is_terminal() {
+        eprintln!(
+            "`top` draws on a terminal: for programs there is `pollux exec --json show port stats all`"
+        );
+        return Outcome::BadInput;
+    }
+    let stop = match stop_on_signals() {
+        Ok(stop) => stop,
+        Err(error) => {
+            eprintln!("signals can't be handled: {error}");
+            return Outcome::Failed;
+        }
+    };
+    match top::run(&arguments.control, arguments.interval, &stop) {
+        Ok(()) => Outcome::Done,
+        Err(error) => {
+            eprintln!("{error}");
+            match error {
+                TopError::Switch(CallError::Unreachable(..)) => Outcome::HostLacks,
+                _ => Outcome::Failed,
+            }
+        }
+    }
+}

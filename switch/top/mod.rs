@@ -1,0 +1,91 @@
+//! `pollux top`: ports, drops and workers as they are now, in a terminal.
+//!
+//! [`Model`] is what was asked of the switch, with the rates between two answers; [`State`] what the person at
+//! the keys wants to see of it; [`view`] draws the two. Nothing is asked that costs a worker anything.
+
+mod keys;
+mod model;
+mod sample;
+mod view;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
+
+use crate::rpc::{CallError, Client};
+use keys::{State, Then};
+use model::Model;
+
+/// How long a key is waited for before signals are looked at.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Why it ended before somebody asked for that.
+#[derive(Debug, thiserror::Error)]
+pub enum TopError {
+    /// No switch answers at the start.
+    #[error(transparent)]
+    Switch(#[from] CallError),
+    /// The terminal failed.
+    #[error("the terminal: {0}")]
+    Terminal(#[from] std::io::Error),
+}
+
+/// Draws the switch whose control socket this is, every `interval`, until `q` is pressed or `stop` is raised. A
+/// switch that ends is waited for.
+///
+/// # Errors
+///
+/// No switch answers at the start; the terminal can't be drawn on.
+pub fn run(socket: &Path, interval: Duration, stop: &AtomicBool) -> Result<(), TopError> {
+    let mut client = Some(Client::connect(socket)?);
+    let mut model = Model::default();
+    if let Some(client) = &mut client {
+        model.take(sample::ask(client)?);
+    }
+    // Puts the terminal back, also where something panics.
+    let mut terminal = ratatui::try_init()?;
+    let ended = watch(&mut terminal, socket, client, model, interval, stop);
+    ratatui::restore();
+    ended
+}
+
+fn watch(
+    terminal: &mut DefaultTerminal,
+    socket: &Path,
+    mut client: Option<Client>,
+    mut model: Model,
+    interval: Duration,
+    stop: &AtomicBool,
+) -> Result<(), TopError> {
+    let mut state = State::default();
+    let mut next = Instant::now() + interval;
+    while !stop.load(Ordering::SeqCst) {
+        terminal.draw(|frame| view::draw(frame, &model, &mut state))?;
+        if event::poll(PATIENCE.min(next.saturating_duration_since(Instant::now())))?
+            && let Event::Key(key) = event::read()?
+            && key.kind != KeyEventKind::Release
+            && state.press(key, &model) == Then::Leave
+        {
+            return Ok(());
+        }
+        if Instant::now() < next {
+            continue;
+        }
+        next = Instant::now() + interval;
+        if client.is_none() {
+            client = Client::connect(socket).ok();
+        }
+        match client.as_mut().map(sample::ask) {
+            Some(Ok(sample)) => model.take(sample),
+            Some(Err(error)) => {
+                model.lose(error.to_string());
+                client = None;
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
