@@ -81,7 +81,7 @@ pub struct RxQueueState {
     pub frames: u64,
     /// Bursts that had any.
     pub bursts: u64,
-    /// Cycles from receiving its frames to having them decided, without sending.
+    /// Cycles from receiving its frames to having them decided, without sending: reckoned from every 31st round.
     pub cycles: u64,
     /// The part of its worker's time that it took in the last second, sending included, 0 to 1.
     pub share: f64,

@@ -113,8 +113,6 @@ impl Commander {
 impl Orders {
     /// Follows all that wait. Neither waits nor frees: the channels have room for more than there is.
     pub(super) fn follow(&mut self, platform: &mut DpdkPlatform) {
-        // What was handed over before these orders were given is there, and they may be about it.
-        self.take_over(platform, u64::MAX);
         while let Ok(order) = self.orders.try_recv() {
             match order {
                 Order::Poll(source) => platform.add_source(source),
@@ -126,6 +124,7 @@ impl Orders {
                     self.give_back(GivenUp::Storage(queues, storage));
                 }
                 Order::HandOver(port, queue, to) => {
+                    self.take_over(platform, u64::MAX);
                     if let Some(source) = platform.remove_queue(port, queue) {
                         let at = pollux_cpu::cycles() + self.hand_over;
                         // There is room for one, and nobody else sends. If it isn't expected any more, it goes
@@ -143,6 +142,8 @@ impl Orders {
                     self.expected.push((from, None));
                 }
                 Order::GiveUp(port) => {
+                    // What was handed over before this order was given is there, and it may be about that.
+                    self.take_over(platform, u64::MAX);
                     while let Some(source) = platform.remove_source(port) {
                         self.give_back(GivenUp::Source(source));
                     }

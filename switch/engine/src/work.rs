@@ -109,17 +109,22 @@ pub struct QueueWork {
     pub frames: u64,
     /// Bursts that had a frame.
     pub bursts: u64,
-    /// Cycles from receiving its frames to having them in the outboxes. What it takes to hand them to the
-    /// devices is the worker's alone.
+    /// Cycles from receiving its frames to having them in the outboxes, reckoned from some of the rounds. What it
+    /// takes to hand them to the devices is the worker's alone.
     pub cycles: u64,
 }
 
 impl QueueCounters {
     /// A burst went through.
     #[inline(always)]
-    pub fn count(&self, frames: u64, cycles: u64) {
+    pub fn count(&self, frames: u64) {
         bump(&self.frames, frames);
         bump(&self.bursts, 1);
+    }
+
+    /// Bursts took so many cycles, as reckoned from some of them.
+    #[inline(always)]
+    pub fn count_cycles(&self, cycles: u64) {
         bump(&self.cycles, cycles);
     }
 
