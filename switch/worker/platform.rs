@@ -91,6 +91,14 @@ impl DpdkPlatform {
         Some(self.sources.swap_remove(place))
     }
 
+    /// Counts what the last burst took.
+    #[cold]
+    fn look_closely(&mut self, source: usize) {
+        let now = pollux_cpu::cycles();
+        self.sources[source].counters.count_cycles((now - self.through_at) * u64::from(SAMPLE));
+        self.through_at = now;
+    }
+
     /// Takes out this queue of the port.
     pub(crate) fn remove_queue(&mut self, port: PortId, queue: u16) -> Option<Source> {
         let is_it = |source: &Source| source.port == port && source.queue.index() == queue;
@@ -153,9 +161,7 @@ impl Platform for DpdkPlatform {
         let counters = &self.sources[source].counters;
         counters.count(frames as u64);
         if self.is_sample {
-            let now = pollux_cpu::cycles();
-            counters.count_cycles((now - self.through_at) * u64::from(SAMPLE));
-            self.through_at = now;
+            self.look_closely(source);
         }
     }
 

@@ -80,8 +80,6 @@ pub struct Snapshot<P: Platform> {
     ports: Box<[PortTable<P>; MAX_PORTS]>,
     /// Ports that have classes for what leaves, by the worker that serves them.
     served_by: [PortSet; MAX_WORKERS],
-    /// Whether anything depends on the time, to the cycle.
-    needs_clock: bool,
     /// What looks at frames; `None`: nothing does.
     taps: Option<Box<Taps<P::Filter>>>,
 }
@@ -103,19 +101,12 @@ impl<P: Platform> Snapshot<P> {
         for port in ports {
             tables[port.id.index()] = PortTable::new(&port.vlan, port.mtu, port.may_leave_work);
         }
-        Self {
-            vlans,
-            ports: tables,
-            served_by: [PortSet::EMPTY; MAX_WORKERS],
-            needs_clock: false,
-            taps: None,
-        }
+        Self { vlans, ports: tables, served_by: [PortSet::EMPTY; MAX_WORKERS], taps: None }
     }
 
     /// The same, with `port` taking frames like this.
     #[must_use]
     pub fn with_ingress(mut self, port: PortId, qos: Arc<IngressQos<P::Rules, P::Meter>>) -> Self {
-        self.needs_clock |= qos.policing().is_some();
         self.ports[port.index()].ingress = Some(qos);
         self
     }
@@ -123,7 +114,6 @@ impl<P: Platform> Snapshot<P> {
     /// The same, with `port` sending frames like this.
     #[must_use]
     pub fn with_egress(mut self, port: PortId, qos: Arc<EgressQos<P::Frame>>) -> Self {
-        self.needs_clock = true;
         let served = &mut self.served_by[usize::from(qos.server().0)];
         *served = served.with(port);
         self.ports[port.index()].egress = Some(qos);
@@ -149,11 +139,6 @@ impl<P: Platform> Snapshot<P> {
         let taps = Taps::new(captures, mirrors);
         self.taps = (!taps.is_empty()).then(|| Box::new(taps));
         self
-    }
-
-    /// Whether [`Context::now_cycles`](crate::datapath::Context::now_cycles) is read.
-    pub fn needs_clock(&self) -> bool {
-        self.needs_clock
     }
 
     #[inline(always)]

@@ -44,8 +44,7 @@ pub struct Context<'a, P: Platform> {
     pub links: PortSet,
     /// Whole seconds since the switch started.
     pub now_seconds: u32,
-    /// The time stamp counter at the start of the round, if the snapshot
-    /// [needs it](Snapshot::needs_clock).
+    /// The time stamp counter at the start of the round.
     pub now_cycles: u64,
     /// Which worker this is.
     pub worker: WorkerId,
