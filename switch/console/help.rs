@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::absent;
 use super::commands::{self, Known, Section};
 use super::grammar::{self, Next, Values};
 
@@ -45,6 +46,10 @@ fn beginning(words: &str) -> String {
     let found: String = commands::all().iter().filter(begins).map(command).collect();
     if !found.is_empty() {
         return found;
+    }
+    // Sections that testpmd has.
+    if let Some((absent, _)) = absent::find(&grammar::words::split(&format!("help {words}"))) {
+        return format!("{}; {}", absent.why, absent.instead);
     }
     match grammar::Command::parse(words) {
         Ok(Some(command)) => format!("{}\n    {}", command.entry.syntax, command.entry.about),

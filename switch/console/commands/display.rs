@@ -22,7 +22,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     ),
     call(
         "show port PORT|all",
-        "the same",
+        "as `show port info PORT|all`",
         "show port 0",
         |args| ("port.info", port_or_all(args)),
         render::port_info,
@@ -36,7 +36,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     ),
     call(
         "show fwd stats all",
-        "the same of all ports",
+        "as `show port stats all`",
         "show fwd stats all",
         |_| ("port.stats", Value::Null),
         render::port_stats,
@@ -57,7 +57,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     ),
     call(
         "show port PORT rx_offload|tx_offload capabilities|configuration",
-        "the same of one direction",
+        "which offloads a device can do, or does, in one direction",
         "show port vm1 rx_offload capabilities",
         |args| ("port.capabilities", port_or_all(args)),
         render::offloads,
@@ -71,7 +71,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     ),
     steps(
         "show port PORT macs",
-        "the same",
+        "as `show port macs PORT`",
         "show port vm1 macs",
         |args, switch| steps::each(args, switch, "port.macs"),
         render::macs,
@@ -134,7 +134,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     ),
     call(
         "clear fwd stats all",
-        "the same of all ports",
+        "as `clear port stats all`",
         "clear fwd stats all",
         |_| ("port.clear", json!({ "what": "stats" })),
         render::cleared,

@@ -51,7 +51,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         |_| ("mirror.list", Value::Null),
         render::mirrors,
     ),
-    call("show mirror", "the same", "show mirror", |_| ("mirror.list", Value::Null), render::mirrors),
+    call("show mirror", "as `mirror show`", "show mirror", |_| ("mirror.list", Value::Null), render::mirrors),
 ];
 
 /// The parameters of `capture.start`.

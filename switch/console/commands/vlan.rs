@@ -75,7 +75,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     ),
     steps(
         "tx_vlan set PORT VID",
-        "the same, on",
+        "as `tx_vlan set pvid PORT VID on`",
         "tx_vlan set vm2 21",
         |args, switch| set_native(args, switch, true),
         render::changes,

@@ -16,7 +16,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     ),
     call(
         "show config cores",
-        "the same",
+        "as `show workers`",
         "show config cores",
         |_| ("worker.list", Value::Null),
         render::workers,
@@ -35,7 +35,13 @@ pub(super) static ENTRIES: &[Entry] = &[
         burst,
         render::changes,
     ),
-    call("port config all burst BURST", "the same", "port config all burst 32", burst, render::changes),
+    call(
+        "port config all burst BURST",
+        "as `set burst BURST`",
+        "port config all burst 32",
+        burst,
+        render::changes,
+    ),
     call(
         "set switch NAME VALUE",
         "sets a key below [switch] in the file, if it can change while the switch runs",
