@@ -16,18 +16,25 @@ pub(super) static ENTRIES: &[Entry] = &[
         reads: render::capture,
     },
     call(
-        "capture stop [CAPTURE]",
-        "ends a capture, or all",
-        "capture stop",
-        |args| ("capture.stop", object([("name", args.get("CAPTURE").into())])),
-        render::capture,
-    ),
-    call(
         "show capture",
         "captures: where from, what for, how far",
         "show capture",
         |_| ("capture.list", Value::Null),
         render::captures,
+    ),
+    call(
+        "capture show",
+        "as `show capture`",
+        "capture show",
+        |_| ("capture.list", Value::Null),
+        render::captures,
+    ),
+    call(
+        "capture stop [CAPTURE]",
+        "ends a capture: this one, or the only one",
+        "capture stop one",
+        |args| ("capture.stop", object([("name", args.get("CAPTURE").into())])),
+        render::capture,
     ),
     call(
         "mirror add NAME from (port PORTS | vlan VID | drops) to (port PORT | vlan VID) [direction rx|tx|both] \
