@@ -26,7 +26,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     call(
         "add fdb vlan VID mac MAC port PORT",
         "adds a static entry, which neither ages nor moves",
-        "add fdb vlan 10 mac 02:00:00:00:00:99 port vm1",
+        "add fdb vlan 20 mac 02:00:00:00:00:99 port vm2",
         |args| {
             let params =
                 json!({ "vlan": number(args, "VID"), "mac": args.get("MAC"), "port": args.get("PORT") });
@@ -37,7 +37,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     call(
         "del fdb vlan VID mac MAC",
         "takes an entry away, learned or static",
-        "del fdb vlan 10 mac 02:00:00:00:00:99",
+        "del fdb vlan 20 mac 02:00:00:00:00:99",
         |args| ("fdb.remove", json!({ "vlan": number(args, "VID"), "mac": args.get("MAC") })),
         render::removed,
     ),

@@ -19,14 +19,14 @@ pub(super) static ENTRIES: &[Entry] = &[
         "sets a profile as a whole; TABLE has the keys below [qos.profiles.NAME] in the file",
         "set qos profile silver { traffic_classes = 4 }",
         |args| profile(args, &[], table(args)),
-        render::changes,
+        render::edited,
     ),
     call(
         "set qos profile PROFILE ingress_rate|egress_rate rate RATE burst OCTETS_OR_TIME [count frame|wire]",
         "sets what a port polices, or what it is shaped to",
         "set qos profile gold egress_rate rate 1Gbit burst 1MiB",
         |args| profile(args, &[args.word(4)], rate(args)),
-        render::changes,
+        render::edited,
     ),
     call(
         "set qos profile PROFILE class CLASS ingress_rate|min_rate|max_rate rate RATE burst OCTETS_OR_TIME \
@@ -34,21 +34,21 @@ pub(super) static ENTRIES: &[Entry] = &[
         "sets what a class is policed to, gets before all others, or gets at most",
         "set qos profile gold class 0 max_rate rate 500Mbit burst 256KiB",
         |args| profile(args, &["class", args.word(5), args.word(6)], rate(args)),
-        render::changes,
+        render::edited,
     ),
     call(
         "set qos profile PROFILE class CLASS queue BYTES",
         "sets how much of a class may wait at a port",
         "set qos profile gold class 0 queue 512KiB",
         |args| profile(args, &["class", args.word(5), "queue"], args.get("BYTES").into()),
-        render::changes,
+        render::edited,
     ),
     call(
         "set qos profile PROFILE class CLASS ingress_rate|wred TABLE",
         "sets a class's policer or early drops, as the file has them",
         "set qos profile gold class 1 wred { yellow = { min = \"64KiB\", max = \"128KiB\", probability = 0.1 } }",
         |args| profile(args, &["class", args.word(5), args.word(6)], table(args)),
-        render::changes,
+        render::edited,
     ),
     call(
         "set qos profile PROFILE classes [strict CLASSES] [dwrr WEIGHTS]",
@@ -59,42 +59,42 @@ pub(super) static ENTRIES: &[Entry] = &[
             let dwrr = args.get("WEIGHTS").and_then(argument::weights);
             profile(args, &["classes"], object([("strict", strict.into()), ("dwrr", dwrr.into())]))
         },
-        render::changes,
+        render::edited,
     ),
     call(
         "set qos profile PROFILE traffic_classes COUNT",
         "sets how many classes there are",
         "set qos profile silver traffic_classes 2",
         |args| profile(args, &["traffic_classes"], number(args, "COUNT")),
-        render::changes,
+        render::edited,
     ),
     call(
         "set qos profile PROFILE pcp_coding 8P0D|7P1D|6P2D|5P3D",
         "sets how a PCP tells priority and drop eligibility",
         "set qos profile gold pcp_coding 7P1D",
         |args| profile(args, &["pcp_coding"], args.word(5).into()),
-        render::changes,
+        render::edited,
     ),
     call(
         "set qos profile PROFILE pcp_to_class|class_to_pcp PCPS",
         "sets each priority's class, or the priority that each class leaves with",
         "set qos profile gold pcp_to_class 1,0,2,3,4,5,6,7",
         |args| profile(args, &[args.word(4)], args.get("PCPS").map(numbers).into()),
-        render::changes,
+        render::edited,
     ),
     call(
         "set qos profile PROFILE dscp_to_class|ingress_rate|egress_rate TABLE",
         "sets DSCPs' classes, a policer or a shaper, as the file has them",
         "set qos profile gold dscp_to_class { ef = 5, \"8-15\" = 0 }",
         |args| profile(args, &[args.word(4)], table(args)),
-        render::changes,
+        render::edited,
     ),
     call(
         "set qos profile PROFILE rules VALUE",
         "sets the rules, a list in brackets",
         "set qos profile gold rules [{ name = \"bulk\", match = { protocol = \"tcp\", destination_port = \"6881-6889\" }, class = 0 }]",
         |args| profile(args, &["rules"], value(args)),
-        render::changes,
+        render::edited,
     ),
     call(
         "set qos port PORT profile none|PROFILE",
@@ -104,35 +104,35 @@ pub(super) static ENTRIES: &[Entry] = &[
             Some(profile) => edit(set(&port(args, "profile"), profile)),
             None => edit(remove(&port(args, "profile"))),
         },
-        render::changes,
+        render::edited,
     ),
     call(
         "set qos port PORT trust pcp|dscp|port",
         "sets what tells a frame's priority: its tag, its DSCP, or the port",
         "set qos port vm1 trust pcp",
         |args| edit(set(&port(args, "trust"), args.word(5))),
-        render::changes,
+        render::edited,
     ),
     call(
         "set qos port PORT default_pcp PCP",
         "sets the priority of frames that tell none",
         "set qos port vm1 default_pcp 1",
         |args| edit(set(&port(args, "default_pcp"), number(args, "PCP"))),
-        render::changes,
+        render::edited,
     ),
     call(
         "set qos port PORT pcp_regeneration PCPS",
         "sets what each priority that comes in becomes",
         "set qos port vm1 pcp_regeneration 0,1,2,3,4,5,5,5",
         |args| edit(set(&port(args, "pcp_regeneration"), args.get("PCPS").map(numbers))),
-        render::changes,
+        render::edited,
     ),
     call(
         "del qos port PORT trust|default_pcp|pcp_regeneration",
         "sets it as it is by default",
         "del qos port vm1 pcp_regeneration",
         |args| edit(remove(&port(args, args.word(4)))),
-        render::changes,
+        render::edited,
     ),
     call(
         "del qos profile PROFILE class CLASS [ingress_rate|min_rate|max_rate|queue|wred]",
@@ -143,7 +143,7 @@ pub(super) static ENTRIES: &[Entry] = &[
             let length = if args.word(6).is_empty() { 5 } else { 6 };
             edit(remove(&path[..length]))
         },
-        render::changes,
+        render::edited,
     ),
     call(
         "del qos profile PROFILE \
@@ -155,7 +155,7 @@ pub(super) static ENTRIES: &[Entry] = &[
             let length = if args.word(4).is_empty() { 3 } else { 4 };
             edit(remove(&path[..length]))
         },
-        render::changes,
+        render::edited,
     ),
 ];
 

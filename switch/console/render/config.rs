@@ -15,6 +15,15 @@ pub(crate) fn changes(_: &Args, answer: &Value) -> String {
     text(&answer["changes"]["summary"])
 }
 
+/// Changes by an edit, which may be of what no port uses yet.
+pub(crate) fn edited(args: &Args, answer: &Value) -> String {
+    let changes_of = &answer["changes"];
+    let empty = ["attached", "detached", "replaced", "retuned", "settings"]
+        .iter()
+        .all(|list| changes_of[list].as_array().is_some_and(Vec::is_empty));
+    if empty { "set; no port uses it so far, or it was so".to_owned() } else { changes(args, answer) }
+}
+
 /// Changes of ports one by one.
 pub(crate) fn each_changes(args: &Args, answer: &Value) -> String {
     let port = |port: &Value| format!("port {}: {}", text(&port["port"]), changes(args, port));

@@ -13,7 +13,7 @@ mod vhost;
 mod workers;
 
 pub(super) use addresses::{fdb, fdb_info, flushed, removed, vlans};
-pub(super) use config::{applied, changes, confirmed, diff, each_changes, saved, text_of, would};
+pub(super) use config::{applied, changes, confirmed, diff, each_changes, edited, saved, text_of, would};
 pub(super) use events::{event, forwarding, info};
 pub(super) use frames::{capture, captures, mirrors};
 pub(super) use ports::{capabilities, devices, flow_control, link, macs, offloads, port_info, port_list};
