@@ -1,6 +1,6 @@
 //! From a line to a command: every question about a line, whether it is a command, what could come next, what was
 //! meant, is answered by following its words along the syntaxes of the one table of
-//! [commands](super::commands).
+//! [commands].
 
 pub mod argument;
 mod complete;
