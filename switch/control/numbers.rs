@@ -6,7 +6,7 @@ use pollux_engine::fdb::FdbCounters;
 use pollux_engine::{Accounting, PortTotals};
 
 use super::ports::LivePort;
-use super::{PortQosState, Switch, mtu};
+use super::{PortQosState, Switch, WorkerState, mtu};
 
 /// What there is to tell. Counters go up only, whatever the console clears and whichever ports go; a port
 /// that comes again begins anew.
@@ -20,8 +20,8 @@ pub struct Numbers {
     pub is_healthy: bool,
     /// Whether every port of the configuration is started, and every worker has taken up the tables.
     pub is_ready: bool,
-    /// Workers that poll.
-    pub workers: usize,
+    /// Workers, and the receive queues that they poll.
+    pub workers: Vec<WorkerState>,
     /// The balance of all frames.
     pub accounting: Accounting,
     /// Ports, in the order of the file.
@@ -51,6 +51,8 @@ pub struct PortNumbers {
     pub mtu: u16,
     /// Addresses behind the port, static ones included.
     pub addresses: usize,
+    /// How often it was reset because its device took no frame any more.
+    pub resets: u64,
     /// The VM's connection. `None`: it is no vhost-user port.
     pub vm: Option<VmNumbers>,
 }
@@ -100,7 +102,7 @@ impl Switch {
             uptime: self.started.elapsed(),
             is_healthy: self.is_healthy(),
             is_ready: self.is_ready(),
-            workers: self.workers(),
+            workers: self.worker_states(),
             accounting: self.accounting(),
             ports: self.ports.iter().map(|port| self.numbers_of(port)).collect(),
             departed: self.departed,
@@ -113,6 +115,11 @@ impl Switch {
             },
             pools: self.pools.numbers(),
         }
+    }
+
+    /// Ports that there are, and how many of them have a link.
+    pub fn links(&self) -> (usize, usize) {
+        (self.ports.len(), self.ports.iter().filter(|port| port.link.up).count())
     }
 
     fn is_ready(&self) -> bool {
@@ -135,6 +142,11 @@ impl Switch {
             link: port.link,
             mtu: config.map_or(0, |config| mtu(config, port)),
             addresses: self.shared.fdb.len_of(port.id),
+            resets: self
+                .port_resets()
+                .into_iter()
+                .find(|(name, _)| *name == port.name)
+                .map_or(0, |(_, count)| count),
             vm,
         }
     }

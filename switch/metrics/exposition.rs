@@ -57,7 +57,14 @@ mod tests {
             "pollux_queued_frames 1",
             "pollux_detached_receive_frames_total 300",
             "pollux_detached_drops_total{reason=\"runt\"} 305",
-            "pollux_workers 2",
+            "pollux_workers 1",
+            "pollux_worker_busy_cycles_total{worker=\"0\"} 43",
+            "pollux_worker_burst_frames_sum{worker=\"0\"} 40.0",
+            "pollux_worker_burst_frames_count{worker=\"0\"} 4",
+            "pollux_worker_burst_frames_bucket{le=\"7.0\",worker=\"0\"} 3",
+            "pollux_worker_burst_frames_bucket{le=\"+Inf\",worker=\"0\"} 4",
+            "pollux_rx_queue_fill_descriptors{port=\"uplink\",queue=\"2\"} 51",
+            "pollux_port_resets_total{port=\"vm1\"} 28",
             "pollux_port_receive_frames_total{port=\"vm1\"} 100",
             "pollux_port_transmit_bytes_total{port=\"uplink\"} 203",
             "pollux_port_drops_total{port=\"vm1\",reason=\"runt\"} 105",
@@ -98,7 +105,11 @@ mod tests {
         assert_eq!(series.iter().collect::<HashSet<_>>().len(), series.len());
         for (name, kind) in types {
             assert!(name.starts_with("pollux_"));
-            let suffix = if kind == "counter" { "_total" } else { "" };
+            let suffix = match kind {
+                "counter" => "_total",
+                "histogram" => "_count",
+                _ => "",
+            };
             let sample = format!("{name}{suffix}");
             assert!(series.iter().any(|series| series.split('{').next() == Some(&sample)), "{sample}");
         }

@@ -55,6 +55,23 @@ impl Families<'_> {
         self.family(name, help, MetricType::Gauge, samples, write)
     }
 
+    /// How many there were of each size: the sum, and counts by the largest that each range takes.
+    pub(super) fn histogram<'l, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Labels<'l, N>, f64, Vec<(f64, u64)>)>,
+    ) -> Result {
+        let samples = samples.into_iter().map(|(labels, sum, ranges)| (labels, (sum, ranges)));
+        let write = |metric: &mut MetricEncoder<'_>, (sum, mut ranges): (f64, Vec<(f64, u64)>)| {
+            let count = ranges.iter().map(|(_, count)| count).sum();
+            // The library writes the largest number as the infinity that must end them.
+            ranges.push((f64::MAX, 0));
+            metric.encode_histogram::<NoLabelSet>(sum, count, &ranges, None)
+        };
+        self.family(name, help, MetricType::Histogram, samples, write)
+    }
+
     fn family<'l, V, const N: usize>(
         &mut self,
         name: &str,

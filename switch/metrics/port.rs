@@ -10,6 +10,7 @@ use crate::control::{Numbers, VmNumbers};
 pub(super) fn encode(to: &mut Families<'_>, numbers: &Numbers) -> Result {
     totals(to, numbers)?;
     devices(to, numbers)?;
+    resets(to, numbers)?;
     links(to, numbers)?;
     vms(to, numbers)
 }
@@ -54,6 +55,12 @@ fn devices(to: &mut Families<'_>, numbers: &Numbers) -> Result {
     let help = "Frames that the device lost before the switch had them or after, which are no drops: for want of \
                 descriptors, with errors, for want of mbufs, or that failed to go out.";
     to.counter("port_device_losses", help, losses)
+}
+
+fn resets(to: &mut Families<'_>, numbers: &Numbers) -> Result {
+    let resets = numbers.ports.iter().map(|port| ([("port", &*port.name)], port.resets));
+    let help = "How often the port was reset because its device took no frame any more.";
+    to.counter("port_resets", help, resets)
 }
 
 fn links(to: &mut Families<'_>, numbers: &Numbers) -> Result {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use pollux_engine::{Accounting, PortTotals, REASONS};
 
 use crate::control::{
-    ClassDrops, ClassState, Colours, FdbNumbers, Numbers, PolicerState, PoolNumbers, PortNumbers,
-    PortQosState, RateState, RuleState, VmNumbers,
+    BurstCount, ClassDrops, ClassState, Colours, FdbNumbers, Numbers, PolicerState, PoolNumbers, PortNumbers,
+    PortQosState, RateState, RestState, RuleState, RxQueueState, VmNumbers, WorkerState,
 };
 
 fn totals(from: u64) -> PortTotals {
@@ -35,6 +35,7 @@ pub(super) fn numbers() -> Numbers {
         link: dpdk::Link { up: true, mbps: Some(10_000), full_duplex: true, autoneg: false },
         mtu: 1500,
         addresses: 3,
+        resets: 28,
         vm,
     };
     let class = ClassState {
@@ -79,12 +80,43 @@ pub(super) fn numbers() -> Numbers {
         sent_octets_per_second: 0,
         classes: vec![class],
     };
+    let worker = WorkerState {
+        worker: 0,
+        cpu: 3,
+        socket: 0,
+        tsc_hz: 1_000_000_000,
+        rounds: 41,
+        idle_rounds: 42,
+        busy_cycles: 43,
+        idle_cycles: 44,
+        asleep_cycles: 45,
+        sleeps: 46,
+        interrupts: 47,
+        load: 0.5,
+        frames: 40,
+        frames_per_burst: 10.0,
+        bursts: vec![
+            BurstCount { least: 1, most: 7, bursts: 3 },
+            BurstCount { least: 8, most: 32, bursts: 1 },
+        ],
+        stuck_seconds: 0.0,
+        rest: RestState { mode: "never", why: None },
+        queues: vec![RxQueueState {
+            port: "uplink".to_owned(),
+            queue: 2,
+            frames: 48,
+            bursts: 49,
+            cycles: 50,
+            share: 0.25,
+            fill: Some(51),
+        }],
+    };
     Numbers {
         dpdk: "DPDK \"22.11\"\\\n".to_owned(),
         uptime: Duration::from_millis(1_250),
         is_healthy: true,
         is_ready: true,
-        workers: 2,
+        workers: vec![worker],
         accounting: Accounting { rx: 31, replicated: 32, tx: 33, dropped: 29, queued: 1 },
         ports: vec![port("vm1", 100, Some(vm)), port("uplink", 200, None)],
         departed: totals(300),

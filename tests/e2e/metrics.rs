@@ -190,7 +190,10 @@ fn what_ships_with_it_names_what_there_is() {
     assert!(expressions.len() > 20, "{expressions:?}");
     let rules = std::fs::read_to_string(packaging("prometheus/pollux.rules.yml")).unwrap();
     let used = expressions.iter().flat_map(|expression| named(expression)).chain(named(&rules));
-    let unknown: BTreeSet<_> = used.filter(|name| !names.contains(*name)).collect();
+    let declared: BTreeSet<_> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let known = |name: &str| names.contains(name) || declared.contains(name);
+    let unknown: BTreeSet<_> = used.filter(|name| !known(name)).collect();
     assert!(unknown.is_empty(), "{unknown:?} are in no scrape");
 
     // The table of docs/operations.md has every family with its type and labels, and no other.
@@ -208,14 +211,24 @@ fn what_ships_with_it_names_what_there_is() {
     assert!(unexplained.is_empty(), "docs/operations.md doesn't explain {unexplained:?}");
     let labels = |name: &str| {
         // As in `a="1",b="2"} 3`: a name before each value.
-        let first = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
-        let parts = first.into_iter().flat_map(|rest| rest.split('"').step_by(2));
-        let names = parts.map(|part| part.trim_matches([',', '='])).filter(|part| !part.starts_with('}'));
-        names.collect::<Vec<_>>().join(", ")
+        let of = |line: &'_ str| {
+            Some(line.strip_prefix(name)?.trim_start_matches("_sum").strip_prefix('{')?.to_owned())
+        };
+        let first = text.lines().find_map(of)?;
+        let names = first.split('"').step_by(2).map(|part| part.trim_matches([',', '=']));
+        Some(names.filter(|part| !part.starts_with('}')).collect::<Vec<_>>().join(", "))
     };
+    let told =
+        |name: &str| rows.iter().find(|row| row.0 == name).map(|row| row.2.clone()).unwrap_or_default();
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
-    let families: BTreeSet<_> =
-        types.map(|(name, kind)| (name.to_owned(), kind.to_owned(), labels(name))).collect();
+    let families: BTreeSet<_> = types
+        .map(|(name, kind)| {
+            // What no device here can tell has no sample, and what labels it would have isn't seen.
+            let empty = !names.contains(name) && !names.contains(&format!("{name}_sum"));
+            let labels = if empty { told(name) } else { labels(name).unwrap_or_default() };
+            (name.to_owned(), kind.to_owned(), labels)
+        })
+        .collect();
     let missing: Vec<_> = families.difference(&rows).collect();
     let stale: Vec<_> = rows.difference(&families).collect();
     assert!(missing.is_empty() && stale.is_empty(), "missing in the table: {missing:?}; stale: {stale:?}");
