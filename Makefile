@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 POLLUX := $(or $(CARGO_TARGET_DIR),target)/release/pollux
 
-.PHONY: help demo test vectors release fmt lint doc loom sanitize bench-micro bench-peers bench-qos test-vm test-nic clean
+.PHONY: help demo test vectors release fmt lint doc loom sanitize bench-micro bench-peers bench-qos test-vm test-nic deb test-deb clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,12 @@ test-vm: release ## Two guests on vhost-user ports, at length, and a killed swit
 
 test-nic: release ## A guest with emulated Intel NICs behind an IOMMU, and Pollux on them
 	tests/nic/run.py --pollux $(POLLUX)
+
+deb: release ## The Debian package, in target/debian
+	@packaging/deb/build.sh $(POLLUX)
+
+test-deb: deb ## Installs, runs, removes and purges that package on a copy of this machine's files, which is thrown away
+	@packaging/deb/test.sh $$(ls -t $(or $(CARGO_TARGET_DIR),target)/debian/pollux_*.deb | head -1)
 
 clean: ## Removes what was built
 	$(CARGO) clean

@@ -140,6 +140,10 @@ fn settings(old: &Config, new: &Config) -> Vec<&'static str> {
         ("switch.rebalance", old.switch.rebalance != new.switch.rebalance),
         ("switch.watchdog", old.switch.watchdog != new.switch.watchdog),
         ("metrics.listen", old.metrics != new.metrics),
+        ("control.mode", old.control.mode != new.control.mode),
+        ("control.group", old.control.group != new.control.group),
+        ("log.level", old.log.level != new.log.level),
+        ("log.areas", old.log.areas != new.log.areas),
     ];
     settings.iter().filter(|(_, changed)| *changed).map(|&(path, _)| path).collect()
 }
@@ -285,6 +289,17 @@ mod tests {
             assert_eq!(changed, Changes { settings: vec![path], ..Changes::default() });
         }
         assert!(changes(|old| old.replace("cores = [1]", "cores = [1]\nrest = \"never\"")).is_empty());
+    }
+
+    #[test]
+    fn who_may_control_it_and_what_it_logs_can_change() {
+        let with = |tables: &str| parse(&format!("{OLD}{tables}"));
+        let changed = |old: &str, new: &str| Changes::between(&with(old), &with(new)).unwrap().settings;
+        assert_eq!(changed("", "[control]\ngroup = \"kvm\"\n"), ["control.group"]);
+        assert_eq!(changed("[control]\nmode = \"0600\"\n", "[control]\n"), ["control.mode"]);
+        assert_eq!(changed("", "[log]\nlevel = \"debug\"\n"), ["log.level"]);
+        assert_eq!(changed("", "[log]\nareas = { dpdk = \"off\" }\n"), ["log.areas"]);
+        assert!(changed("", "[log]\nlevel = \"info\"\n[control]\nmode = \"0660\"\n").is_empty());
     }
 
     #[test]

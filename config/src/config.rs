@@ -3,8 +3,8 @@ use pollux_net::PortId;
 use crate::fault::{Notice, Place};
 use crate::tree::{Node, Places, all};
 use crate::{
-    FdbSettings, Metrics, Mirror, Port, QosProfile, StaticEntry, Switch, fdb, metrics, mirror, port, qos,
-    switch,
+    Control, FdbSettings, Log, Metrics, Mirror, Port, QosProfile, StaticEntry, Switch, control, fdb, log,
+    metrics, mirror, port, qos, switch,
 };
 
 /// A file that has no fault.
@@ -22,6 +22,10 @@ pub struct Config {
     pub mirrors: Vec<Mirror>,
     /// Where numbers are served. `None`: nowhere.
     pub metrics: Option<Metrics>,
+    /// Who may use the control socket.
+    pub control: Control,
+    /// What the log tells.
+    pub log: Log,
     pub(crate) places: Places,
 }
 
@@ -89,10 +93,12 @@ pub(crate) fn read(node: &Node<'_>) -> Option<impl FnOnce(Places) -> Config + us
         let ports = ports.unwrap_or_default();
         let fdb = fdb.map(|node| fdb::read(&node, &ports));
         let metrics = table.get("metrics", metrics::read);
+        let control = table.get("control", control::read).unwrap_or_default();
+        let log = table.get("log", log::read).unwrap_or_default();
         let fdb = fdb.flatten().unwrap_or_default();
         let mirrors = table.get("mirrors", |node| mirror::read_all(node, &ports, &fdb)).unwrap_or_default();
         let ports = all(ports.into_iter().map(|entry| entry.port))?;
         let profiles = all(profiles.into_iter().map(|entry| entry.profile))?;
-        Some(move |places| Config { switch, fdb, ports, profiles, mirrors, metrics, places })
+        Some(move |places| Config { switch, fdb, ports, profiles, mirrors, metrics, control, log, places })
     })
 }

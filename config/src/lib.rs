@@ -16,15 +16,18 @@
 
 mod changes;
 mod config;
+mod control;
 mod device;
 mod fault;
 mod fdb;
 mod flow_control;
 pub mod limits;
+mod log;
 mod metrics;
 mod mirror;
 mod port;
 mod qos;
+mod socket;
 mod switch;
 mod syntax;
 mod tree;
@@ -35,10 +38,12 @@ mod work;
 
 pub use changes::Changes;
 pub use config::Config;
+pub use control::Control;
 pub use device::{Device, DeviceSpec, PciAddress};
 pub use fault::{Fault, Faults, Line, Lines, Notice, Place};
 pub use fdb::{FdbSettings, StaticEntry};
 pub use flow_control::{FlowControl, PauseThresholds, PriorityFlowControl};
+pub use log::{Log, LogArea, LogLevel};
 pub use metrics::Metrics;
 pub use mirror::{Directions, Mirror, MirrorFrom, MirrorTo};
 pub use port::{Port, PortKind};

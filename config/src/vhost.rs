@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
-use crate::limits;
 use crate::tree::Node;
+use crate::{limits, socket};
 
 /// A port over a VM's vhost-user socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +63,8 @@ pub(crate) fn read(node: &Node<'_>) -> Option<VhostUser> {
         let role = table
             .get("role", |node| node.choice(&[("client", VhostRole::Client), ("server", VhostRole::Server)]));
         let queues = table.get("queues", |node| node.number(&limits::QUEUES));
-        let mode = table.get("mode", mode);
-        let group = table.get("group", |node| node.text(GROUP_CURE).map(str::to_owned));
+        let mode = table.get("mode", socket::mode);
+        let group = table.get("group", socket::group);
         let guest_agent = table.get("guest_agent", |node| {
             let taken = "this socket has a use already";
             socket_path(node, "/run/pollux/vm1.agent.sock", "QEMU's arguments", taken)
@@ -79,8 +79,6 @@ pub(crate) fn read(node: &Node<'_>) -> Option<VhostUser> {
         Some(VhostUser { socket: socket?, role, queues, mode, group, guest_agent, offloads })
     })
 }
-
-const GROUP_CURE: &str = "write a group's name or number, as in \"kvm\"";
 
 fn offloads(node: &Node<'_>) -> Option<VhostOffloads> {
     const CURE: &str = "write [\"checksum\", \"tso\"], [\"checksum\"], or [] for none";
@@ -99,17 +97,6 @@ fn offloads(node: &Node<'_>) -> Option<VhostOffloads> {
 enum Offload {
     Checksum,
     Tso,
-}
-
-/// Permissions as `chmod` takes them.
-fn mode(node: &Node<'_>) -> Option<u32> {
-    const CURE: &str = "write it as chmod takes it, as in \"0660\"";
-    let text = node.text(CURE)?;
-    let octal = (3..=4).contains(&text.len()) && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
-    match u32::from_str_radix(text, 8) {
-        Ok(mode) if octal && mode <= 0o777 => Some(mode),
-        _ => node.refuse(format!("`{}` are no permissions of a socket", node.path()), CURE),
-    }
 }
 
 /// A socket's path that no other key has. `example` is one, `holder` what can't hold every character.

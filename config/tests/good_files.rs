@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pollux_config::{
-    Bytes, ClassSettings, Config, Device, DeviceSpec, Directions, FlowControl, Mirror, MirrorFrom, MirrorTo,
-    PauseThresholds, Policer, PolicerAction, PortKind, PriorityFlowControl, QosProfile, Rebalance, Remark,
-    Rest, RestMode, Shaper, StaticEntry, Switch, VhostOffloads, VhostRole, VhostUser, Watchdog, Wred,
-    WredCurve, limits, parse,
+    Bytes, ClassSettings, Config, Control, Device, DeviceSpec, Directions, FlowControl, Log, LogArea,
+    LogLevel, Mirror, MirrorFrom, MirrorTo, PauseThresholds, Policer, PolicerAction, PortKind,
+    PriorityFlowControl, QosProfile, Rebalance, Remark, Rest, RestMode, Shaper, StaticEntry, Switch,
+    VhostOffloads, VhostRole, VhostUser, Watchdog, Wred, WredCurve, limits, parse,
 };
 use pollux_net::{
     Dscp, FlowMatch, MacMatch, MeterAlgorithm, MeterSpec, Pcp, PcpCoding, PortId, PortVlan, PriorityTags,
@@ -200,9 +200,21 @@ fn defaults_are_filled_in() {
     assert_eq!(device(&config, 0).rx_queues, None);
     assert_eq!(device(&config, 0).rx_ring, 4096);
     assert!(config.metrics.is_none());
+    assert_eq!((&config.control, &config.log), (&Control::default(), &Log::default()));
     let served = load("metrics = {}\n[ports.lab]\ndevice = \"net_null0\"\n");
     assert_eq!(served.metrics.unwrap().listen, "127.0.0.1:9475".parse().unwrap());
     assert!(config.notices().is_empty());
+}
+
+#[test]
+fn the_control_socket_and_the_log_are_as_they_say() {
+    let config = load(
+        "[ports.lab]\ndevice = \"net_null0\"\n[control]\nmode = \"0666\"\ngroup = \"kvm\"\n\
+         [log]\nlevel = \"warn\"\nareas = { rpc = \"debug\", dpdk = \"off\" }\n",
+    );
+    assert_eq!(config.control, Control { mode: 0o666, group: Some("kvm".to_owned()) });
+    let areas = vec![(LogArea::Dpdk, LogLevel::Off), (LogArea::Rpc, LogLevel::Debug)];
+    assert_eq!(config.log, Log { level: LogLevel::Warn, areas });
 }
 
 #[test]

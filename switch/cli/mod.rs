@@ -5,8 +5,11 @@ mod console;
 mod demo;
 mod exec;
 mod file;
+mod generate;
+mod log;
 mod run;
 mod signals;
+mod supervisor;
 mod top;
 mod vm;
 
@@ -15,7 +18,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 /// Where the file is unless told otherwise.
 const DEFAULT_CONFIG: &str = "/etc/pollux/pollux.toml";
@@ -51,6 +53,9 @@ enum Command {
     /// What the demo does inside a host's namespace, for its own use
     #[command(hide = true, subcommand)]
     DemoEnd(crate::demo::EndArguments),
+    /// Writes what packages carry beside the binary
+    #[command(hide = true, subcommand)]
+    Generate(generate::GenerateCommand),
     /// Measures a switch
     #[command(subcommand)]
     Bench(pollux_bench::BenchCommand),
@@ -83,10 +88,9 @@ impl From<Outcome> for ExitCode {
 /// Runs the command that the process's arguments name.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("POLLUX_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let log = log::Log::start();
     let outcome = match arguments.command {
-        Command::Run(arguments) => run::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments, log),
         Command::Check(arguments) => check::check(&arguments),
         Command::Exec(arguments) => exec::exec(&arguments),
         Command::Cli(arguments) => console::console(&arguments),
@@ -94,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Vm(arguments) => vm::vm(&arguments),
         Command::Demo => demo::demo(),
         Command::DemoEnd(arguments) => demo::end(&arguments),
+        Command::Generate(command) => generate::generate(&command),
         Command::Bench(command) => return bench(&command),
     };
     outcome.into()

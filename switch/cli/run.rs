@@ -4,11 +4,15 @@ use std::time::{Duration, Instant};
 
 use pollux_engine::PortTotals;
 
-use crate::control::{ChangeError, Happening, Host, Plan, Running, Stopped, Switch, preflight, report};
+use crate::control::{
+    ChangeError, ControlAccess, Happening, Host, Plan, Running, Stopped, Switch, preflight, report,
+};
 use crate::metrics;
 use crate::rpc::{DEFAULT_SOCKET, Server, methods};
 
+use super::log::Log;
 use super::signals::{Hangups, stop_on_signals};
+use super::supervisor::Supervisor;
 use super::{DEFAULT_CONFIG, Outcome, file};
 
 /// How soon a signal is seen.
@@ -31,12 +35,13 @@ pub(super) struct RunArguments {
 }
 
 /// Runs the switch until it is told to stop.
-pub(super) fn run(arguments: &RunArguments) -> Outcome {
+pub(super) fn run(arguments: &RunArguments, log: Log) -> Outcome {
     let began = Instant::now();
     let (config, text) = match file::load_with_text(&arguments.config) {
         Ok(loaded) => loaded,
         Err(outcome) => return outcome,
     };
+    log.tell(&config.log);
     let host = Host::default();
     let plan = Plan::new(&config, &host);
     let lacking = preflight(&config, &plan, &host);
@@ -64,7 +69,7 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
             return Outcome::Failed;
         }
     };
-    let server = match listen(arguments.control.as_deref(), &switch) {
+    let (server, access) = match listen(arguments.control.as_deref(), &switch) {
         Ok(server) => server,
         Err(error) => {
             eprintln!("control socket: {error}");
@@ -90,23 +95,34 @@ pub(super) fn run(arguments: &RunArguments) -> Outcome {
     println!("ready after {} ms", began.elapsed().as_millis());
     let mut running = Running::new(switch, &arguments.config, text);
     running.follow(service);
-    let session = Session { server, desk, hangups, stats_interval: arguments.stats_interval };
+    running.follow(log);
+    if let Some(access) = access {
+        running.follow(access);
+    }
+    let supervisor = Supervisor::of_environment();
+    supervisor.ready(&running.switch);
+    let session = Session { server, desk, supervisor, hangups, stats_interval: arguments.stats_interval };
     session.watch(&mut running, &stop);
     conclude(&running.switch.stop())
 }
 
 /// The socket that was asked for; else the usual one, where it can be had.
-fn listen(asked: Option<&Path>, switch: &Switch) -> std::io::Result<Option<Server>> {
+fn listen(asked: Option<&Path>, switch: &Switch) -> std::io::Result<(Option<Server>, Option<ControlAccess>)> {
+    let listen = |path: &Path| {
+        let server = Server::listen(path, switch.waker())?;
+        let access = ControlAccess::grant(path, &switch.config().control)?;
+        Ok((Some(server), Some(access)))
+    };
     if let Some(path) = asked {
-        return Server::listen(path, switch.waker()).map(Some);
+        return listen(path);
     }
     let usual = Path::new(DEFAULT_SOCKET);
     let made = usual.parent().map_or(Ok(()), std::fs::create_dir_all);
-    match made.and_then(|()| Server::listen(usual, switch.waker())) {
-        Ok(server) => Ok(Some(server)),
+    match made.and_then(|()| listen(usual)) {
+        Ok(listens) => Ok(listens),
         Err(error) => {
-            tracing::warn!("no control socket: {error}; --control SOCKET names another");
-            Ok(None)
+            tracing::warn!(target: "rpc", "no control socket: {error}; --control SOCKET names another");
+            Ok((None, None))
         }
     }
 }
@@ -115,28 +131,35 @@ fn listen(asked: Option<&Path>, switch: &Switch) -> std::io::Result<Option<Serve
 struct Session {
     server: Option<Server>,
     desk: metrics::Desk,
+    supervisor: Supervisor,
     hangups: Hangups,
     stats_interval: Option<Duration>,
 }
 
 impl Session {
     /// Until `stop` is raised.
-    fn watch(self, running: &mut Running, stop: &AtomicBool) {
+    fn watch(mut self, running: &mut Running, stop: &AtomicBool) {
         let began = Instant::now();
         let mut next_stats = self.stats_interval.map(|interval| began + interval);
         let mut more_calls = false;
         while !stop.load(Ordering::SeqCst) && !running.quits() {
             let now = Instant::now();
             let until = if more_calls { now } else { now + PATIENCE };
+            self.supervisor.go_on(&running.switch);
             let happened = running.switch.watch(next_stats.map_or(until, |next| next.min(until)));
+            if !happened.is_empty() {
+                self.supervisor.changed(&running.switch);
+            }
             happened.iter().for_each(|happened| self.tell(happened));
             more_calls = self.answer_calls(running) == CALLS_AT_ONCE;
             self.desk.answer(|| running.switch.numbers());
             if self.hangups.take() {
+                self.supervisor.reloading();
                 reload(running);
+                self.supervisor.ready(&running.switch);
             }
             if let Some(Err(error)) = running.expire() {
-                tracing::error!("what nobody confirmed can't be taken back: {error}");
+                tracing::error!(target: "config", "what nobody confirmed can't be taken back: {error}");
             }
             running.news().iter().for_each(|news| self.tell(news));
             if let (Some(next), Some(interval)) = (next_stats, self.stats_interval)
@@ -146,6 +169,7 @@ impl Session {
                 next_stats = Some(next + interval);
             }
         }
+        self.supervisor.stopping();
     }
 
     /// Tells of something by the log, and to those who have subscribed to it.
@@ -160,6 +184,7 @@ impl Session {
     fn answer_calls(&self, running: &mut Running) -> usize {
         let waiting = std::iter::from_fn(|| self.server.as_ref()?.next()).take(CALLS_AT_ONCE);
         let answered = waiting.map(|mut request| {
+            tracing::debug!(target: "rpc", "{}", request.method);
             let arguments = std::mem::take(&mut request.arguments);
             let answer = methods::answer(running, &request.method, arguments);
             request.answer(answer);
@@ -174,10 +199,10 @@ fn reload(running: &mut Running) {
     match running.reload() {
         Ok(_) => {}
         Err(ChangeError::Faults(faults)) => {
-            tracing::error!("{file} is refused whole, and the switch runs as before");
+            tracing::error!(target: "config", "{file} is refused whole, and the switch runs as before");
             file::show(faults);
         }
-        Err(error) => tracing::error!("{error}"),
+        Err(error) => tracing::error!(target: "config", "{error}"),
     }
 }
 

@@ -156,14 +156,16 @@ impl Happening {
     /// alone who ask for it.
     pub fn log(&self) {
         match self {
-            Self::Link(_)
-            | Self::Worker { stuck: false, .. }
-            | Self::Rebalance { .. }
-            | Self::Config { .. } => {
-                tracing::info!("{self}");
+            Self::Link(_) => tracing::info!(target: "ports", "{self}"),
+            Self::Vm { .. } | Self::Addresses { .. } | Self::Drops { .. } => {
+                tracing::debug!(target: "ports", "{self}");
             }
-            Self::Vm { .. } | Self::Addresses { .. } | Self::Drops { .. } => tracing::debug!("{self}"),
-            Self::Worker { stuck: true, .. } | Self::Reset { .. } => tracing::warn!("{self}"),
+            Self::Reset { .. } => tracing::warn!(target: "ports", "{self}"),
+            Self::Worker { stuck: false, .. } | Self::Rebalance { .. } => {
+                tracing::info!(target: "workers", "{self}");
+            }
+            Self::Worker { stuck: true, .. } => tracing::warn!(target: "workers", "{self}"),
+            Self::Config { .. } => tracing::info!(target: "config", "{self}"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The control plane: starts the switch from a file, watches over it, and stops it.
 
+mod access;
 mod addresses;
 mod capture;
 mod cleared;
@@ -50,6 +51,7 @@ use pollux_engine::fdb::{Fdb, FdbKey, FdbOptions};
 use pollux_engine::{Accounting, PortSpec, PortTotals, Snapshot};
 use pollux_net::{PortId, WorkerId};
 
+pub use access::ControlAccess;
 pub use addresses::{AddressFilter, KnownAddress};
 pub use capture::{CaptureError, CaptureRequest, CaptureState, Ending};
 pub use cleared::CountedPort;

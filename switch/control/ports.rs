@@ -142,8 +142,11 @@ impl AttachedPort<'_> {
         let mut device = device
             .start(&asked, std::slice::from_ref(pools.of(socket)))
             .map_err(|refused| failed(refused.error))?;
-        if let PortKind::VhostUser(vhost) = &config.kind {
-            sockets::open_up(vhost).map_err(|error| StartError::Socket(config.name.clone(), error))?;
+        if let PortKind::VhostUser(vhost) = &config.kind
+            && vhost.role == VhostRole::Server
+        {
+            let opened = sockets::open_up(&vhost.socket, vhost.mode, vhost.group.as_deref());
+            opened.map_err(|error| StartError::Socket(config.name.clone(), error))?;
         }
         let tuning = Tuning::of(config);
         tuning.set(&tuning.at_start(), &mut device).map_err(failed)?;

@@ -19,6 +19,7 @@ pub fn preflight(config: &Config, plan: &Plan, host: &Host) -> Faults {
     core_faults(config, host)
         .into_iter()
         .chain(memory_fault(config, plan, host))
+        .chain(control_fault(config))
         .chain(ports)
         .chain(filters)
         .collect()
@@ -43,7 +44,8 @@ pub(super) fn ports<'c>(config: &Config, ports: impl Iterator<Item = &'c Port>, 
     let faults = ports.flat_map(|port| match &port.kind {
         PortKind::Device(device) => [device_fault(config, port, &device.spec, host), None],
         PortKind::VhostUser(vhost) => {
-            [socket_fault(config, port, vhost), group_fault(config, port, vhost.group.as_deref())]
+            let group = group_fault(config, &port.path("vhost_user.group"), vhost.group.as_deref());
+            [socket_fault(config, port, vhost), group]
         }
     });
     faults.flatten().collect()
@@ -129,10 +131,15 @@ fn interface_fault<'a>(vdev: &'a str, host: &Host) -> Option<&'a str> {
     (needs_interface && !host.has_interface(interface)).then_some(interface)
 }
 
-fn group_fault(config: &Config, port: &Port, group: Option<&str>) -> Option<Fault> {
+/// What the host lacks for the control socket.
+pub(super) fn control_fault(config: &Config) -> Option<Fault> {
+    group_fault(config, "control.group", config.control.group.as_deref())
+}
+
+fn group_fault(config: &Config, path: &str, group: Option<&str>) -> Option<Fault> {
     let group = group?;
     sockets::group_id(group).is_none().then(|| {
-        let place = config.locate(&port.path("vhost_user.group"));
+        let place = config.locate(path);
         Fault::at(&place, format!("there is no group {group}"), format!("add it with `groupadd {group}`"))
     })
 }

@@ -150,7 +150,7 @@ impl Running {
         let octets = self.saved()?;
         let config = pollux_config::parse_bytes(&self.file.display().to_string(), &octets)?;
         for notice in config.notices() {
-            tracing::warn!("{}", notice.line());
+            tracing::warn!(target: "config", "{}", notice.line());
         }
         self.become_what_is_in(String::from_utf8_lossy(&octets).into_owned(), config, "reload")
     }

@@ -1,5 +1,5 @@
-//! The sockets that vhost-user ports listen on: a dead one must not be in the way, a live one not be
-//! taken from whoever listens.
+//! The sockets that we listen on: a dead one must not be in the way, a live one not be taken from whoever
+//! listens.
 
 use std::fs;
 use std::io::{Error, ErrorKind, Result};
@@ -59,19 +59,15 @@ pub(super) fn group_id(group: &str) -> Option<u32> {
     number.or_else(|| Some(Group::from_name(group).ok()??.gid.as_raw()))
 }
 
-/// Gives the socket that we listen on the mode and the group that the file asks for.
-pub(super) fn open_up(vhost: &VhostUser) -> Result<()> {
-    if vhost.role == VhostRole::Client {
-        return Ok(());
-    }
-    let path = &vhost.socket;
+/// Gives a socket that we listen on the mode and the group that the file asks for.
+pub(super) fn open_up(path: &Path, mode: Option<u32>, group: Option<&str>) -> Result<()> {
     let about = |what: String| move |error: Error| Error::new(error.kind(), format!("{what}: {error}"));
-    if let Some(group) = &vhost.group {
+    if let Some(group) = group {
         let failed = about(format!("giving {} to group {group}", path.display()));
         let id = group_id(group).ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such group"));
         id.and_then(|id| std::os::unix::fs::chown(path, None, Some(id))).map_err(failed)?;
     }
-    if let Some(mode) = vhost.mode {
+    if let Some(mode) = mode {
         let failed = about(format!("setting the mode of {}", path.display()));
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
     }

@@ -27,6 +27,7 @@ mod rings;
 mod signals;
 mod sockets;
 mod stopped;
+mod supervised;
 mod top;
 mod vectors;
 mod vhost;

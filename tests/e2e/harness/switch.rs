@@ -45,17 +45,37 @@ impl Switch {
 
     /// Runs a switch, ready or not.
     pub fn launch(namespace: Option<&Namespace>, config: &str) -> Self {
+        let within = namespace.map(|namespace| ["ip", "netns", "exec", namespace.name()]);
+        Self::launch_within(within.as_ref().map_or(&[], |within| within), config)
+    }
+
+    /// The same with what `prepare` does to the command.
+    pub fn launch_with(config: &str, prepare: impl FnOnce(&mut Command)) -> Self {
+        Self::launch_prepared(&[], config, prepare)
+    }
+
+    /// The same by a command that takes what it runs as its last arguments, and becomes it.
+    pub fn launch_within(around: &[&str], config: &str) -> Self {
+        Self::launch_prepared(around, config, |_| ())
+    }
+
+    fn launch_prepared(around: &[&str], config: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         require_root();
         let folder = TempDir::new().unwrap();
         let file = folder.path().join(FILE);
         std::fs::write(&file, config).unwrap();
         let pollux = env!("CARGO_BIN_EXE_pollux");
-        let mut command = match namespace {
-            Some(namespace) => namespace.command(&[pollux]),
-            None => Command::new(pollux),
+        let mut command = match around {
+            [] => Command::new(pollux),
+            [program, arguments @ ..] => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(pollux);
+                command
+            }
         };
         command.args(["run", "--stats-interval", "0.1", "--config"]).arg(&file);
         command.arg("--control").arg(folder.path().join(SOCKET));
+        prepare(&mut command);
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = Lines::of(child.stdout.take().unwrap());
@@ -63,7 +83,7 @@ impl Switch {
         Self { child, stdout, stderr, folder }
     }
 
-    fn ready(self) -> Self {
+    pub fn ready(self) -> Self {
         let ready =
             self.stdout.find(|lines| lines.iter().any(|line| line.starts_with("ready after ")).then_some(()));
         assert!(ready.is_some(), "not ready:\n{}\n{}", self.stdout.text(), self.stderr.text());
