@@ -76,17 +76,15 @@ impl Frame for Mbuf {
         first.set_tx_offload(lengths.iter().fold(0, |word, &(len, shift)| word | u64::from(len) << shift));
     }
 
-    fn unfinished(&self) -> Pending {
+    fn left(&self) -> Pending {
         let first = self.segment();
-        let flags = first.ol_flags();
-        let segment_len = || NonZeroU16::new((first.tx_offload() >> sys::SHIM_MBUF_SEGMENT_LEN_SHIFT) as u16);
-        match flags & sys::SHIM_MBUF_TX_OFFLOAD_MASK {
-            0 => self.pending(),
-            left if left & sys::SHIM_MBUF_TX_TCP_SEGMENTS != 0 => {
-                Pending { checksum: true, segment_len: segment_len() }
-            }
-            _ => Pending { checksum: true, segment_len: None },
+        let left = first.ol_flags() & sys::SHIM_MBUF_TX_OFFLOAD_MASK;
+        if left == 0 {
+            return Pending::NOTHING;
         }
+        let cut = left & sys::SHIM_MBUF_TX_TCP_SEGMENTS != 0;
+        let segment_len = (first.tx_offload() >> sys::SHIM_MBUF_SEGMENT_LEN_SHIFT) as u16;
+        Pending { checksum: true, segment_len: NonZeroU16::new(segment_len).filter(|_| cut) }
     }
 
     fn forget_pending(&mut self) {

@@ -3,10 +3,12 @@
 #![allow(missing_docs)]
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use pollux_engine::datapath::{BURST, Batch, Context, Outbox, Platform, walk};
 use pollux_engine::fdb::{Fdb, FdbOptions};
+use pollux_engine::tap::{Mirror, MirrorCounts, MirrorFrom, MirrorTo};
 use pollux_engine::{Accounting, PortSpec, PortTotals, Reason, Snapshot, WorkerStats};
 use pollux_model::{PlainFilter, PlainMeter, PlainRules};
 use pollux_net::{
@@ -57,9 +59,9 @@ impl Frame for Loose {
         self.left = Some((*transport, segment_len));
     }
 
-    fn unfinished(&self) -> Pending {
+    fn left(&self) -> Pending {
         let left = |(_, segment_len)| Pending { checksum: true, segment_len };
-        self.left.map_or(self.pending, left)
+        self.left.map_or(Pending::NOTHING, left)
     }
 
     fn forget_pending(&mut self) {
@@ -489,4 +491,55 @@ fn a_wire_that_claims_unfinished_frames_is_not_believed() {
     walk(&mut Batch::new(), &context, &mut Outbox::new(), &mut memory, &mut ());
     assert_eq!(memory.sent, [(ACCESS, short)]);
     assert_eq!(stats.port(VM).drops[Reason::Oversize.index()], 1);
+}
+
+/// Copies for a wire of what a VM sends to another, which takes it as it is.
+fn mirrored(frame: Loose, from: MirrorFrom, snap_length: Option<usize>) -> Vec<Vec<u8>> {
+    let vid = Vid::new(10).unwrap();
+    let vlan = PortVlan { mode: VlanMode::Access { vid }, ..PortVlan::default() };
+    let spec = |id| PortSpec { id, vlan: vlan.clone(), mtu: 9216, may_leave_work: id != TRUNK };
+    let counts = Arc::new(MirrorCounts::new(1));
+    let mirror =
+        Mirror { from, to: MirrorTo::Port(TRUNK), filter: None, snap_length, counts };
+    let snapshot = Snapshot::new(&[VM, ACCESS, TRUNK].map(spec)).with_taps(Vec::new(), vec![mirror]);
+    let stats = WorkerStats::new();
+    let fdb = Fdb::new(FdbOptions { capacity: 1024, ageing_seconds: 300, seed: 1 });
+    let context = Context {
+        snapshot: &snapshot,
+        fdb: &fdb,
+        links: [VM, ACCESS, TRUNK].into_iter().collect(),
+        now_seconds: 7,
+        now_cycles: 0,
+        worker: WorkerId(0),
+        stats: &stats,
+    };
+    let all = Offloads { checksum: true, tso4: true, tso6: true };
+    let offloads = [Offloads::NONE, all, Offloads::NONE];
+    let mut memory = Memory { waiting: vec![frame], sent: Vec::new(), offloads, frames_left: usize::MAX };
+    walk(&mut Batch::new(), &context, &mut Outbox::new(), &mut memory, &mut ());
+    assert!(Accounting::of([&stats], 0).balances(), "{:?}", Accounting::of([&stats], 0));
+    let copies = memory.sent.iter().filter(|(to, _)| *to == TRUNK);
+    copies.inspect(|(_, copy)| assert!(copy.left.is_none())).map(|(_, copy)| copy.octets()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_mirror_has_wires_get_whole_frames(recipe in recipes(), rx in any::<bool>()) {
+        let recipe = Recipe { tagged: false, ..recipe };
+        let from = if rx { VM } else { ACCESS };
+        let from = MirrorFrom::Ports { ports: from.set(), rx, tx: !rx };
+        let finished = flood(vec![recipe.frame()], 9216, Offloads::NONE, usize::MAX);
+        let finished: Vec<_> = finished.to(ACCESS).into_iter().map(Loose::octets).collect();
+        // What is too long for the switch is copied as it is, and too long for the mirror's port as well.
+        prop_assert_eq!(mirrored(recipe.frame(), from, None), finished);
+    }
+}
+
+#[test]
+fn what_a_mirror_cuts_off_is_not_finished() {
+    let from = MirrorFrom::Ports { ports: VM.set(), rx: true, tx: false };
+    let frame = recipe().frame();
+    assert_eq!(mirrored(frame.clone(), from, Some(96)), [&frame.octets()[..96]]);
 }

@@ -43,10 +43,9 @@ pub trait Frame: Sized {
     /// to cut it into payloads of `segment_len` octets, if there is one.
     fn leave_pending(&mut self, transport: &Transport, segment_len: Option<NonZeroU16>);
 
-    /// What is left to do, by whoever gets it: what its sender left, or what was [left](Self::leave_pending) to
-    /// the port that it goes to.
-    fn unfinished(&self) -> Pending {
-        self.pending()
+    /// What was [left](Self::leave_pending) to the port that it goes to.
+    fn left(&self) -> Pending {
+        Pending::NOTHING
     }
 
     /// Has it pass for a frame as it is on a wire, whatever was left to do.

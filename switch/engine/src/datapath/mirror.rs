@@ -6,7 +6,7 @@
 //! replicated on the port that its frame was seen at. Drops, on the port that it goes to: [`Reason::NoMbuf`],
 //! [`Reason::NoHeadroom`], [`Reason::MtuExceeded`], and what finish drops.
 
-use pollux_net::{Frame, Mark, PortId, PortSet, Tag, Tci, Tpid};
+use pollux_net::{Frame, Mark, Pending, PortId, PortSet, Tag, Tci, Tpid};
 
 use super::Context;
 use super::egress::fits;
@@ -27,21 +27,30 @@ pub(super) fn reached<P: Platform>(mirror: &Mirror<P::Filter>, context: &Context
     targets.and(context.links)
 }
 
-/// A copy of a frame as long as the mirror wants it; `None` if no memory is left for one.
+/// A copy of a frame as long as the mirror wants it; `None` if no memory is left for one. `unfinished`: there is
+/// still something to do, which the frame says.
 pub(super) fn copy_of<P: Platform>(
     mirror: &Mirror<P::Filter>,
     frame: &P::Frame,
+    unfinished: bool,
     platform: &mut P,
 ) -> Option<P::Frame> {
-    match mirror.snap_length.filter(|&most| frame.len() > most) {
+    let shorter = mirror.snap_length.filter(|&most| frame.len() > most);
+    let mut copy = match shorter {
         None => platform.copy(frame),
-        Some(most) => {
-            let mut copy = platform.copy_start(frame, most)?;
-            // What isn't whole can't be finished.
-            copy.forget_pending();
-            Some(copy)
-        }
+        Some(most) => platform.copy_start(frame, most),
+    }?;
+    // What isn't whole can't be finished.
+    if !unfinished || shorter.is_some() {
+        copy.forget_pending();
     }
+    Some(copy)
+}
+
+/// What a copy still says of what there is to do.
+fn pending<F: Frame>(copy: &F) -> Pending {
+    let left = copy.left();
+    if left.checksum { left } else { copy.pending() }
 }
 
 /// Sends a copy of a frame that was seen at `port`; `None`: there was no memory for one.
@@ -94,7 +103,7 @@ fn send<P: Platform>(
         copy.set_mark(qos.mark(Tci::from_bits(0), 0, Mark::default()).mirrored());
     }
     let mut way = to.way_of_copies();
-    let pending = copy.unfinished();
+    let pending = pending(&copy);
     if pending.checksum {
         copy.forget_pending();
         if let Some(offload) = offload::read(&copy, pending.segment_len) {

@@ -65,7 +65,7 @@ fn show_received<P: Platform>(
             }
             _ => continue,
         };
-        mirror_now(mirror, frames, wanted & !carried, ingress, context, copies, platform);
+        mirror_now(mirror, frames, wanted & !carried, (ingress, Point::Rx), context, copies, platform);
     }
 }
 
@@ -166,8 +166,12 @@ fn copy_ahead<'t, P: Platform>(
         let made = frames.iter().enumerate().fold(0, |bits, (n, frame)| bits | u32::from(made(frame)) << n);
         let chosen = choose(mirror.filter.as_ref(), frames, wanted & !made);
         let reached = !reached(mirror, context).is_empty();
-        let copies =
-            places_of(chosen).map(|n| reached.then(|| copy_of(mirror, &frames[n], platform)).flatten());
+        let copy = |n: usize| {
+            let frame: &P::Frame = &frames[n];
+            let unfinished = is_unfinished(frame, port, Point::Tx, context);
+            reached.then(|| copy_of(mirror, frame, unfinished, platform)).flatten()
+        };
+        let copies = places_of(chosen).map(copy);
         copied.push(Copied { mirror, chosen, copies: copies.collect() });
     }
     copied
@@ -226,7 +230,7 @@ fn show_dropped<P: Platform>(
     for mirror in taps.mirrors.iter().filter(|mirror| mirror.from == MirrorFrom::Drops) {
         let not_made = frames.iter().enumerate().filter(|(_, frame)| !made(frame));
         let wanted = not_made.fold(0, |bits, (n, _)| bits | 1 << n);
-        mirror_now(mirror, frames, wanted, port, context, copies, platform);
+        mirror_now(mirror, frames, wanted, (port, point), context, copies, platform);
     }
 }
 
@@ -272,15 +276,35 @@ fn mirror_now<P: Platform>(
     mirror: &Mirror<P::Filter>,
     frames: &[P::Frame],
     wanted: u32,
-    port: PortId,
+    (port, point): (PortId, Point),
     context: &Context<'_, P>,
     to: &mut Bursts<P::Frame>,
     platform: &mut P,
 ) {
     for n in places_of(choose(mirror.filter.as_ref(), frames, wanted)) {
         let reached = !reached(mirror, context).is_empty();
-        let copy = reached.then(|| copy_of(mirror, &frames[n], platform)).flatten();
+        let unfinished = is_unfinished(&frames[n], port, point, context);
+        let copy = reached.then(|| copy_of(mirror, &frames[n], unfinished, platform)).flatten();
         deliver(mirror, copy, port, context, to, platform);
+    }
+}
+
+/// Whether something is left to do with a frame that is seen there: only a VM's port may bring such frames, and
+/// what a frame on its way out says it was left by the switch.
+fn is_unfinished<P: Platform>(
+    frame: &P::Frame,
+    port: PortId,
+    point: Point,
+    context: &Context<'_, P>,
+) -> bool {
+    let by_sender = frame.pending().checksum;
+    match point {
+        Point::Rx | Point::Dropped { inbound: true, .. } => {
+            by_sender && context.snapshot.port(port).may_leave_work
+        }
+        Point::Tx => frame.left().checksum,
+        // It may have been dropped before anything was done.
+        Point::Dropped { inbound: false, .. } => frame.left().checksum || by_sender,
     }
 }
 

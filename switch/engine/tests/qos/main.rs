@@ -4,3 +4,4 @@
 mod queues;
 mod rig;
 mod tables;
+mod taps;
