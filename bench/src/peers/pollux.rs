@@ -11,7 +11,25 @@ use crate::lab::{Pollux, Process};
 
 /// Starts it; it forwards when this returns.
 pub(super) fn start(system: System, stage: &Stage<'_>) -> Result<Pollux> {
-    Pollux::start(stage.pollux, stage.folder, &configuration(system, stage))
+    let pollux = Pollux::start(stage.pollux, stage.folder, &configuration(system, stage))?;
+    if system == System::PolluxCapture {
+        pollux.capture_received()?;
+    }
+    Ok(pollux)
+}
+
+/// A mirror of what both ports receive, to a port that takes everything.
+fn mirror(system: System) -> Option<String> {
+    let filter = match system {
+        System::PolluxMirror => "",
+        System::PolluxFilter => "filter = \"udp port 9 and greater 9000\"\n",
+        _ => return None,
+    };
+    Some(format!(
+        "\n[ports.copies]\ndevice = \"net_null0\"\nrx_ring = 64\ntx_ring = 64\n\
+         \n[mirrors.received]\nfrom = {{ ports = [\"p0\", \"p1\"] }}\ndirection = \"rx\"\n\
+         to = {{ port = \"copies\" }}\n{filter}"
+    ))
 }
 
 impl Switch for Pollux {
@@ -76,5 +94,6 @@ fn configuration(system: System, stage: &Stage<'_>) -> String {
     if let Some(profile) = profile {
         let _ = write!(text, "{profile}");
     }
+    text.extend(mirror(system));
     text
 }

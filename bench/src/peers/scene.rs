@@ -54,6 +54,12 @@ pub(super) enum System {
     PolluxProfile,
     /// The same with a profile that has every frame go through its port's queues
     PolluxScheduled,
+    /// The same with a mirror whose filter looks at every frame that is received, and chooses none
+    PolluxFilter,
+    /// The same with a copy of every frame that is received, to a third port
+    PolluxMirror,
+    /// The same with a capture of every frame that is received, into a file that keeps nothing
+    PolluxCapture,
     /// testpmd, which hands every frame to the other port as it is
     TestpmdIo,
     /// testpmd, which also rewrites the addresses
@@ -79,6 +85,7 @@ impl System {
         match self {
             Self::PolluxTags | Self::PolluxTwoWorkers => scene == Scene::InProcess,
             Self::Pollux | Self::PolluxProfile | Self::PolluxScheduled => true,
+            Self::PolluxFilter | Self::PolluxMirror | Self::PolluxCapture => true,
             Self::TestpmdIo | Self::TestpmdMac | Self::Ovs => true,
         }
     }
@@ -98,6 +105,9 @@ impl System {
             Self::PolluxTwoWorkers => "Pollux, 2 workers",
             Self::PolluxProfile => "Pollux, profile",
             Self::PolluxScheduled => "Pollux, scheduled",
+            Self::PolluxFilter => "Pollux, filter",
+            Self::PolluxMirror => "Pollux, mirror",
+            Self::PolluxCapture => "Pollux, capture",
             Self::TestpmdIo => "testpmd io",
             Self::TestpmdMac => "testpmd mac",
             Self::Ovs => "Open vSwitch",

@@ -29,7 +29,10 @@ pub(super) fn start(system: System, stage: &Stage<'_>) -> Result<Box<dyn Switch>
         | System::PolluxTags
         | System::PolluxTwoWorkers
         | System::PolluxProfile
-        | System::PolluxScheduled => Box::new(pollux::start(system, stage)?),
+        | System::PolluxScheduled
+        | System::PolluxFilter
+        | System::PolluxMirror
+        | System::PolluxCapture => Box::new(pollux::start(system, stage)?),
         System::TestpmdIo => Box::new(Testpmd::start(stage, "io")?),
         System::TestpmdMac => Box::new(Testpmd::start(stage, "mac")?),
         System::Ovs => Box::new(Ovs::start(stage)?),
@@ -52,7 +55,10 @@ pub(super) fn version(system: System, pollux: &Path) -> Result<String> {
         | System::PolluxTags
         | System::PolluxTwoWorkers
         | System::PolluxProfile
-        | System::PolluxScheduled => said(pollux, "--version", "name the switch with --pollux"),
+        | System::PolluxScheduled
+        | System::PolluxFilter
+        | System::PolluxMirror
+        | System::PolluxCapture => said(pollux, "--version", "name the switch with --pollux"),
         System::TestpmdIo | System::TestpmdMac => {
             let cure = "install the package dpdk-dev, or leave testpmd out with --systems";
             said(Path::new("dpdk-testpmd"), "--help", cure)?;

@@ -499,8 +499,7 @@ fn mirrored(frame: Loose, from: MirrorFrom, snap_length: Option<usize>) -> Vec<V
     let vlan = PortVlan { mode: VlanMode::Access { vid }, ..PortVlan::default() };
     let spec = |id| PortSpec { id, vlan: vlan.clone(), mtu: 9216, may_leave_work: id != TRUNK };
     let counts = Arc::new(MirrorCounts::new(1));
-    let mirror =
-        Mirror { from, to: MirrorTo::Port(TRUNK), filter: None, snap_length, counts };
+    let mirror = Mirror { from, to: MirrorTo::Port(TRUNK), filter: None, snap_length, counts };
     let snapshot = Snapshot::new(&[VM, ACCESS, TRUNK].map(spec)).with_taps(Vec::new(), vec![mirror]);
     let stats = WorkerStats::new();
     let fdb = Fdb::new(FdbOptions { capacity: 1024, ageing_seconds: 300, seed: 1 });
