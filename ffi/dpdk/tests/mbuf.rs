@@ -3,8 +3,10 @@
 
 mod support;
 
+use std::num::NonZeroU16;
+
 use dpdk::{Mbuf, Mempool, PoolOptions};
-use pollux_net::{Frame, Pcp, Priority, Tag, Tci, Tpid, Vid};
+use pollux_net::{Frame, Pcp, Pending, Priority, Tag, Tci, Tpid, Transport, Vid};
 use support::*;
 
 fn tag(vid: u16) -> Tag {
@@ -185,4 +187,42 @@ fn the_estimate_of_a_pools_memory_is_close() {
     assert_eq!(error.errno(), 12, "{error}");
     assert!(error.to_string().contains("MiB"), "{error}");
     assert!(error.cure().is_some());
+}
+
+#[test]
+fn the_start_of_a_frame_is_a_frame_of_its_own() {
+    let eal = eal();
+    let pool = Mempool::create(&eal, &PoolOptions { data_room: 64, ..PoolOptions::default() }).unwrap();
+    let octets = frame(200);
+    let whole = Mbuf::from_slice(&pool, &octets).unwrap();
+    for len in [0, 1, 63, 64, 65, 199, 200, 1000] {
+        let mut copy = whole.copy_start(&pool, len).unwrap();
+        assert_eq!(copy.to_vec(), octets[..len.min(200)]);
+        if let Some(head) = copy.head_mut() {
+            head.fill(0);
+        }
+    }
+    assert_eq!(whole.to_vec(), octets);
+}
+
+#[test]
+fn what_is_left_to_a_port_is_told_until_it_is_forgotten() {
+    let eal = eal();
+    let pool = pool(&eal);
+    let mut octets =
+        vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00, 0x45, 0, 0, 90, 0, 0, 0, 0, 64, 6, 0, 0];
+    octets
+        .extend([10, 0, 0, 1, 10, 0, 0, 2, 0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x18, 0, 0, 0, 0, 0, 0]);
+    octets.resize(104, 7);
+    let mut mbuf = Mbuf::from_slice(&pool, &octets).unwrap();
+    let transport = Transport::find(mbuf.head(), mbuf.len()).unwrap();
+    assert_eq!(mbuf.left(), Pending::NOTHING);
+    for segment_len in [None, NonZeroU16::new(20)] {
+        mbuf.leave_pending(&transport, segment_len);
+        let left = Pending { checksum: true, segment_len };
+        assert_eq!(mbuf.left(), left);
+        assert_eq!(mbuf.copy(&pool).unwrap().left(), left, "a copy says the same");
+    }
+    mbuf.forget_pending();
+    assert_eq!((mbuf.left(), mbuf.pending()), (Pending::NOTHING, Pending::NOTHING));
 }
