@@ -22,6 +22,9 @@ use super::{CaptureRequest, End, Names, Progress};
 /// Between two looks while nothing comes.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// Between two looks at an output that takes nothing.
+const LONG_PAUSE: Duration = Duration::from_millis(100);
+
 /// How long a frame of one worker waits for older ones of others. A worker shows a frame a microsecond after it
 /// has looked at the clock, unless the kernel runs something else on its CPU.
 const HOLD: Duration = Duration::from_millis(10);
@@ -118,6 +121,7 @@ impl Writer {
             return Next::End(End::MaxSeconds);
         }
         let full = self.gather(false);
+        let more = self.gathered.len() >= GATHERED || self.capture.fill() > HURRY;
         if let Err(error) = self.write() {
             return Next::End(error);
         }
@@ -125,10 +129,11 @@ impl Writer {
             return Next::End(end);
         }
         let waits = !self.gathered.is_empty();
-        if self.gathered.is_empty() && self.capture.fill() > HURRY {
-            return Next::Look;
-        }
-        let pause = if waits { Duration::from_millis(100) } else { PAUSE };
+        let pause = match (waits, more) {
+            (true, _) => LONG_PAUSE,
+            (false, true) => Duration::ZERO,
+            (false, false) => PAUSE,
+        };
         let pause = left.map_or(pause, |left| pause.min(left));
         match self.output.wait(&self.stop, waits, timeout(pause)) {
             Event::Stop => Next::End(End::Stopped),
@@ -339,7 +344,8 @@ fn name_of(names: &Names, port: PortId) -> String {
     found.map_or_else(|| format!("port {port}"), |(_, name)| name.clone())
 }
 
+/// Rounded up: a pause of no time would be none.
 fn timeout(duration: Duration) -> PollTimeout {
-    let milliseconds = duration.as_millis().max(1);
+    let milliseconds = duration.as_micros().div_ceil(1000);
     u16::try_from(milliseconds).map_or(PollTimeout::from(u16::MAX), PollTimeout::from)
 }
