@@ -56,7 +56,7 @@ fn show_received<P: Platform>(
     let of = |wanted: &dyn Fn(usize) -> bool| {
         (0..frames.len()).fold(0, |bits, n| bits | u32::from(wanted(n)) << n)
     };
-    let carried = of(&|n| is_carried(taps, outer_vid(frames[n].head())));
+    let carried = if taps.carries { of(&|n| is_carried(taps, outer_vid(frames[n].head()))) } else { 0 };
     for mirror in &taps.mirrors {
         let wanted = match mirror.from {
             MirrorFrom::Ports { ports, rx: true, .. } if ports.contains(ingress) => all(frames),

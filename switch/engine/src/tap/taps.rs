@@ -10,6 +10,8 @@ pub(crate) struct Taps<X> {
     pub(crate) mirrors: Box<[Mirror<X>]>,
     /// VLANs that mirrors' copies are in.
     pub(crate) carriers: VidSet,
+    /// Whether there are any.
+    pub(crate) carries: bool,
     /// Whether anybody wants to see what is dropped.
     pub(crate) drops: bool,
 }
@@ -26,8 +28,10 @@ impl<X> Taps<X> {
             MirrorTo::Vlan(vid) => Some(vid.value()),
             MirrorTo::Port(_) => None,
         });
+        let carriers: VidSet = carriers.collect();
         Self {
-            carriers: carriers.collect(),
+            carries: !carriers.is_empty(),
+            carriers,
             drops: captures.iter().any(|capture| capture.spec().drops)
                 || mirrors.iter().any(|mirror| mirror.from == MirrorFrom::Drops),
             captures: captures.into(),
