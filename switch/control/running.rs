@@ -121,7 +121,7 @@ impl Running {
         std::mem::take(&mut self.news)
     }
 
-    /// The name of a port that is named, or numbered as [`Switch::ports`] has it.
+    /// The name of a port that is named, or numbered as [`Switch::port_summaries`] has it.
     ///
     /// # Errors
     ///

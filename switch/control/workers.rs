@@ -91,6 +91,13 @@ pub struct RxQueueState {
 }
 
 impl Switch {
+    /// Descriptors of a port's rx queue that held frames when they were last counted. The outer `None`: there
+    /// is no such queue; the inner one: its device can't tell.
+    pub fn rx_queue_fill(&self, port: &str, queue: u16) -> Option<Option<u32>> {
+        let port = self.ports.iter().find(|live| live.name == port)?;
+        Some(port.counters.get(usize::from(queue))?.fill())
+    }
+
     /// The state of every worker.
     pub fn worker_states(&self) -> Vec<WorkerState> {
         let load = self.marks.last_second(&self.pollers());

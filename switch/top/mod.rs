@@ -1,7 +1,7 @@
 //! `pollux top`: ports, drops and workers as they are now, in a terminal.
 //!
-//! [`Model`] is what was asked of the switch, with the rates between two answers; [`State`] what the person at
-//! the keys wants to see of it; [`view`] draws the two. Nothing is asked that costs a worker anything.
+//! The model is what was asked of the switch, with the rates between two answers; the state what the person at
+//! the keys wants to see of it; the view draws the two. Nothing is asked that costs a worker anything.
 
 mod keys;
 mod model;

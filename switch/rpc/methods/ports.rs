@@ -19,6 +19,7 @@ pub(super) const METHODS: &[(&str, Method)] = &[
     ("port.xstats", extended_stats),
     ("port.clear", clear),
     ("port.queues", queues),
+    ("port.descriptors", descriptors),
     ("port.rss", rss),
     ("port.capabilities", capabilities),
     ("port.macs", macs),
@@ -161,6 +162,27 @@ fn macs_of(running: &Running, port: &str) -> Reply {
     let macs = running.switch.macs(port).unwrap_or_default();
     let macs: Vec<_> = macs.iter().map(Mac::to_string).collect();
     json!({ "port": port, "macs": macs }).into()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RxQueue {
+    port: String,
+    rx_queue: u16,
+}
+
+fn descriptors(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
+    let RxQueue { port, rx_queue } = arguments.parse()?;
+    let port = resolve(running, &port)?;
+    let Some(fill) = running.switch.rx_queue_fill(&port, rx_queue) else {
+        let what = format!("port {port} has no rx queue {rx_queue}: `show config rxtx` lists them");
+        return Err(Failure::new(Code::Input, what));
+    };
+    let used = fill.ok_or_else(|| {
+        let what = format!("port {port}: its device can't count descriptors in use, as a VM's can't");
+        Failure::new(Code::Failed, what)
+    })?;
+    Ok(json!({ "port": port, "rx_queue": rx_queue, "used": used }).into())
 }
 
 #[derive(Deserialize)]
