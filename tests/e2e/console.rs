@@ -68,7 +68,9 @@ fn every_command_works_on_a_running_switch() {
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
-    assert!(switch.ask("show accounting")["balances"] == true);
+    // Exact once the workers rest.
+    switch.ask("stop");
+    wait("the balance", || (switch.ask("show accounting")["balances"] == true).then_some(()));
     switch.stop();
 }
 

@@ -14,6 +14,7 @@ mod console;
 mod console_cli;
 mod console_lines;
 mod control;
+mod coupling;
 mod front_end;
 mod hotplug;
 mod hugepages;
