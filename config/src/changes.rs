@@ -50,7 +50,11 @@ impl Changes {
         let mut changes = Self {
             detached: names(old.ports.iter().filter(|port| find(new, &port.name).is_none())),
             ageing: old.fdb.ageing_time != new.fdb.ageing_time,
-            settings: settings(old, new),
+            settings: SETTINGS
+                .iter()
+                .filter(|(_, differs)| differs(old, new))
+                .map(|&(path, _)| path)
+                .collect(),
             ..Self::default()
         };
         for port in &new.ports {
@@ -69,6 +73,11 @@ impl Changes {
         changes.mirrors_removed = mirrors_only_in(old, new);
         changes.mirrors_added = mirrors_only_in(new, old);
         Ok(changes)
+    }
+
+    /// The settings of the whole switch that can change while it runs, by their paths in the file.
+    pub fn live_settings() -> impl Iterator<Item = &'static str> {
+        SETTINGS.iter().map(|&(path, _)| path)
     }
 
     /// Whether nothing changes.
@@ -132,21 +141,21 @@ fn made_of(kind: &PortKind) -> PortKind {
     }
 }
 
-/// Settings of the whole switch that can change while it runs, and do.
-fn settings(old: &Config, new: &Config) -> Vec<&'static str> {
-    let settings = [
-        ("switch.burst", old.switch.burst != new.switch.burst),
-        ("switch.rest", old.switch.rest != new.switch.rest),
-        ("switch.rebalance", old.switch.rebalance != new.switch.rebalance),
-        ("switch.watchdog", old.switch.watchdog != new.switch.watchdog),
-        ("metrics.listen", old.metrics != new.metrics),
-        ("control.mode", old.control.mode != new.control.mode),
-        ("control.group", old.control.group != new.control.group),
-        ("log.level", old.log.level != new.log.level),
-        ("log.areas", old.log.areas != new.log.areas),
-    ];
-    settings.iter().filter(|(_, changed)| *changed).map(|&(path, _)| path).collect()
-}
+/// A setting of the whole switch, by its path in the file, and whether it differs.
+type Setting = (&'static str, fn(&Config, &Config) -> bool);
+
+/// Those that can change while the switch runs.
+const SETTINGS: [Setting; 9] = [
+    ("switch.burst", |old, new| old.switch.burst != new.switch.burst),
+    ("switch.rest", |old, new| old.switch.rest != new.switch.rest),
+    ("switch.rebalance", |old, new| old.switch.rebalance != new.switch.rebalance),
+    ("switch.watchdog", |old, new| old.switch.watchdog != new.switch.watchdog),
+    ("metrics.listen", |old, new| old.metrics != new.metrics),
+    ("control.mode", |old, new| old.control.mode != new.control.mode),
+    ("control.group", |old, new| old.control.group != new.control.group),
+    ("log.level", |old, new| old.log.level != new.log.level),
+    ("log.areas", |old, new| old.log.areas != new.log.areas),
+];
 
 /// The static entries of `config` that `other` hasn't, or has on another port.
 fn statics_only_in(config: &Config, other: &Config) -> Vec<(Vid, Mac)> {

@@ -158,9 +158,7 @@ impl Session {
                 reload(running);
                 self.supervisor.ready(&running.switch);
             }
-            if let Some(Err(error)) = running.expire() {
-                tracing::error!(target: "config", "what nobody confirmed can't be taken back: {error}");
-            }
+            running.expire();
             running.news().iter().for_each(|news| self.tell(news));
             if let (Some(next), Some(interval)) = (next_stats, self.stats_interval)
                 && Instant::now() >= next

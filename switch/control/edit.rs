@@ -1,6 +1,6 @@
 //! Changes to a configuration's text, which keep its order and its comments.
 
-use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
 use super::ChangeError;
 
@@ -97,8 +97,13 @@ fn unseen() -> Table {
 /// Adds a static entry of the FDB in the form that the text has them in.
 pub(super) fn add_static(document: &mut DocumentMut, entry: InlineTable) {
     let fdb = document.entry("fdb").or_insert_with(|| Item::Table(unseen()));
+    // What stands in braces can't hold a table with a header.
+    let new = match fdb.is_inline_table() {
+        true => Item::Value(Array::new().into()),
+        false => Item::ArrayOfTables(ArrayOfTables::new()),
+    };
     let Some(fdb) = fdb.as_table_like_mut() else { return };
-    match fdb.entry("static").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new())) {
+    match fdb.entry("static").or_insert(new) {
         Item::ArrayOfTables(entries) => entries.push(entry.into_table()),
         Item::Value(Value::Array(entries)) => entries.push(entry),
         _ => {}
@@ -229,6 +234,7 @@ mod tests {
             ("[fdb]\nstatic = [{ vlan = 1 }]\n", "[fdb]\nstatic = [{ vlan = 1 }, { vlan = 2 }]\n"),
             ("[[fdb.static]]\nvlan = 1\n", "[[fdb.static]]\nvlan = 1\n\n[[fdb.static]]\nvlan = 2\n"),
             ("", "[[fdb.static]]\nvlan = 2\n"),
+            ("fdb = { capacity = 1024 }\n", "fdb = { capacity = 1024 , static = [{ vlan = 2 }] }\n"),
             (
                 "[fdb]\ncapacity = 1024\n[ports.a]\nmtu = 1500\n",
                 "[fdb]\ncapacity = 1024\n\n[[fdb.static]]\nvlan = 2\n[ports.a]\nmtu = 1500\n",

@@ -144,6 +144,8 @@ pub struct Switch {
     watchdog: watchdog::Watchdog,
     /// Whether workers receive.
     forwards: bool,
+    /// Ports that should run, and didn't start again when they were made anew.
+    lost: Vec<String>,
     /// What ports that are gone had counted.
     departed: PortTotals,
     /// The NUMA socket of each worker's CPU, and the receive queues that it polls.
@@ -226,6 +228,7 @@ impl Switch {
             measuring: rebalance::Measuring::NEW,
             watchdog: watchdog::Watchdog::default(),
             forwards: true,
+            lost: Vec::new(),
             departed: PortTotals::default(),
             sockets,
             loads,
@@ -317,6 +320,12 @@ impl Switch {
     /// The addresses known, and how many there can be.
     pub fn fdb(&self) -> &Fdb {
         &self.shared.fdb
+    }
+
+    /// Ports that should run, and didn't start again when they were made anew. The next change of the
+    /// configuration tries again.
+    pub fn lost(&self) -> &[String] {
+        &self.lost
     }
 
     /// The name of the port of this name or number.

@@ -145,16 +145,18 @@ impl Switch {
                 return Err(self.restore(&leaving, why));
             }
         };
-        self.enlarge(qos.enlargements)?;
+        // From here on all is done, whatever worker doesn't answer: half of it would never be made up for.
+        let enlarged = self.enlarge(qos.enlargements);
         let elsewhere = self.in_other_vlans(changes, &new);
         if self.config.switch.burst != new.switch.burst {
             self.order_all(|_| Order::Burst(new.switch.burst));
         }
         self.config = new;
         self.taps.mirrors = mirrors;
-        self.join(fresh, qos.ports)?;
+        self.lost.clear();
+        let joined = self.join(fresh, qos.ports);
         self.apply_fdb(changes, &elsewhere);
-        Ok(())
+        enlarged.and(joined)
     }
 
     /// The ports that can be made only after others have gone, because they have the same device or
@@ -399,6 +401,7 @@ impl Switch {
             }
         }
         self.config = config.without(&gone);
+        self.lost = gone;
         // What it was before can be had again, or else what there was stays.
         let qos = self.prepare_qos(&self.config, &fresh).unwrap_or_else(|error| {
             lost.push(error.to_string());

@@ -21,8 +21,8 @@ pub struct Running {
     text: String,
     /// What ran before the last change.
     before: Option<String>,
-    /// When what runs is taken back, unless somebody confirms it.
-    deadline: Option<Instant>,
+    /// When what runs is taken back, unless somebody confirms it, and what ran before.
+    pending: Option<(Instant, String)>,
     /// What hasn't been told yet.
     news: Vec<Happening>,
     /// Whether somebody has asked for the end.
@@ -76,6 +76,9 @@ impl From<Faults> for ChangeError {
 /// What a text that is changed while the switch runs is called where it has faults.
 const RUNNING: &str = "running configuration";
 
+/// Between two trials of taking back what nobody confirmed.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
 impl Running {
     /// `switch`, which was started from `text`, read from `file`.
     pub fn new(switch: Switch, file: impl Into<PathBuf>, text: String) -> Self {
@@ -84,7 +87,7 @@ impl Running {
             file: file.into(),
             text,
             before: None,
-            deadline: None,
+            pending: None,
             news: Vec::new(),
             quits: false,
             followers: Vec::new(),
@@ -129,6 +132,17 @@ impl Running {
     pub fn resolve(&self, port: &str) -> Result<String, ChangeError> {
         let found = self.switch.port_name(port);
         found.map(str::to_owned).ok_or_else(|| ChangeError::NoPort(port.to_owned()))
+    }
+
+    /// As [`resolve`](Self::resolve), with ports among those to be found that the configuration has and that
+    /// didn't start again when they were made anew.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn resolve_configured(&self, port: &str) -> Result<String, ChangeError> {
+        let lost = self.switch.lost().iter().find(|lost| *lost == port);
+        lost.cloned().map_or_else(|| self.resolve(port), Ok)
     }
 
     /// What the file says.
@@ -179,14 +193,18 @@ impl Running {
     ) -> Result<Changes, ChangeError> {
         self.refuse_while_pending()?;
         let config = pollux_config::parse(name, &text)?;
-        let changes = self.become_what_is_in(text, config, "apply")?;
-        self.deadline = confirm.map(|confirm| Instant::now() + confirm);
-        Ok(changes)
+        let before = self.text.clone();
+        let applied = self.become_what_is_in(text, config, "apply");
+        // A change that isn't complete is to be taken back as well.
+        if applied.is_ok() || self.text != before {
+            self.pending = confirm.map(|confirm| (Instant::now() + confirm, before));
+        }
+        applied
     }
 
     /// How long there is to confirm what runs; `None`: it needn't be.
     pub fn pending(&self) -> Option<Duration> {
-        Some(self.deadline?.saturating_duration_since(Instant::now()))
+        Some(self.pending.as_ref()?.0.saturating_duration_since(Instant::now()))
     }
 
     /// Keeps what was applied.
@@ -195,36 +213,37 @@ impl Running {
     ///
     /// Nothing waits for it.
     pub fn confirm(&mut self) -> Result<(), ChangeError> {
-        self.deadline.take().ok_or(ChangeError::NothingPending)?;
+        self.pending.take().ok_or(ChangeError::NothingPending)?;
         self.tell("confirm", "what runs is kept".to_owned());
         Ok(())
     }
 
-    /// Goes back to what ran before the last change.
+    /// Goes back to what ran before the change that waits to be confirmed, or else before the last one.
     ///
     /// # Errors
     ///
     /// There was none; see [`Switch::reconfigure`].
     pub fn rollback(&mut self) -> Result<Changes, ChangeError> {
-        let text = self.before.take().ok_or(ChangeError::NothingBefore)?;
-        let undone = pollux_config::parse(RUNNING, &text)
-            .map_err(ChangeError::from)
-            .and_then(|config| self.become_what_is_in(text.clone(), config, "rollback"));
-        match &undone {
-            // Taking back is no change that could be taken back.
-            Ok(_) => (self.before, self.deadline) = (None, None),
-            Err(_) => self.before = Some(text),
-        }
-        undone
+        let pending = self.pending.as_ref().map(|(_, text)| text.clone());
+        let text = pending.or_else(|| self.before.clone()).ok_or(ChangeError::NothingBefore)?;
+        let config = pollux_config::parse(RUNNING, &text)?;
+        let undone = self.become_what_is_in(text, config, "rollback")?;
+        // Taking back is no change that could be taken back.
+        (self.before, self.pending) = (None, None);
+        Ok(undone)
     }
 
-    /// Takes back what nobody confirmed in time. `None`: nothing is due.
-    pub fn expire(&mut self) -> Option<Result<Changes, ChangeError>> {
-        let due = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        due.then(|| {
-            self.deadline = None;
-            self.rollback()
-        })
+    /// Takes back what nobody confirmed, once the time is over. Where it fails, it is tried again.
+    pub fn expire(&mut self) {
+        let due = self.pending.as_ref().is_some_and(|(deadline, _)| *deadline <= Instant::now());
+        if !due {
+            return;
+        }
+        if let (Err(error), Some((deadline, _))) = (self.rollback(), &mut self.pending) {
+            *deadline = Instant::now() + TRY_AGAIN;
+            let summary = format!("what nobody confirmed can't be taken back, and is tried again: {error}");
+            self.tell("rollback", summary);
+        }
     }
 
     /// Makes all of these changes, or none, and with `dry_run` only tells what they would do. Ports can be
@@ -240,7 +259,7 @@ impl Running {
             if let ["ports", port, ..] = edit.path().iter().map(String::as_str).collect::<Vec<_>>()[..]
                 && (in_port || port.starts_with(|c: char| c.is_ascii_digit()))
             {
-                edit.path_mut()[1] = self.resolve(port)?;
+                edit.path_mut()[1] = self.resolve_configured(port)?;
             }
             edit.apply(&mut document)?;
         }
@@ -414,8 +433,9 @@ fn replace(file: &Path, octets: &[u8]) -> std::io::Result<()> {
     match std::fs::metadata(file) {
         Ok(old) => {
             use std::os::unix::fs::{MetadataExt, fchown};
-            fchown(new.as_file(), Some(old.uid()), Some(old.gid()))?;
+            // Whoever gives a file away may not set its mode any more.
             new.as_file().set_permissions(old.permissions())?;
+            fchown(new.as_file(), Some(old.uid()), Some(old.gid()))?;
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),

@@ -213,10 +213,12 @@ impl Clients {
                         continue;
                     }
                 };
-                write(&Answer::new(call.id, Ok(wish.kinds())))?;
                 lines.stream().set_read_timeout(None)?;
-                // Another one takes the place of the first.
+                let answer = Answer::new(call.id, Ok(wish.kinds()));
+                // Events come from now on, behind the answer. Another subscription takes the first one's place.
+                let mut held = writer.lock().unwrap_or_else(PoisonError::into_inner);
                 drop(subscription.replace(self.hub.subscribe(wish, &writer)?));
+                held.write_all(&answer.line())?;
                 continue;
             }
             let result = self.ask(call.method, Arguments { params: call.params, file })?;

@@ -277,7 +277,7 @@ struct Named {
 
 fn detach(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
     let Named { name } = arguments.parse()?;
-    let name = resolve(running, &name)?;
+    let name = running.resolve_configured(&name).map_err(refused)?;
     changed(running.detach(&name))
 }
 
