@@ -77,10 +77,9 @@ fn header(model: &Model) -> Paragraph<'_> {
     let (vms, there) = (vms.clone().count(), vms.filter(|port| port.now.up).count());
     let sum = |rate: fn(&Port) -> f64| ports.clone().map(rate).sum::<f64>();
     let first = Line::from(vec![
-        "pollux ".bold(),
+        last.version.as_str().bold(),
         Span::raw(format!(
-            "{}   up {days} d {hours} h {minutes} min   {} ports, {there} of {vms} VMs there   in {}pps, out {}pps",
-            last.version,
+            "   up {days} d {hours} h {minutes} min   {} ports, {there} of {vms} VMs there   in {}pps, out {}pps",
             model.ports.len(),
             scaled(sum(|port| port.rates.rx_frames)),
             scaled(sum(|port| port.rates.tx_frames)),
