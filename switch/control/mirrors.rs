@@ -55,7 +55,8 @@ pub enum Target {
     Vlan(u16),
 }
 
-/// The mirrors of `config`. Those that are among `live` as they are keep their filters and counts.
+/// The mirrors of `config`. Those that are among `live` as they are keep their counts; a filter that one of them
+/// has is there already.
 pub(super) fn prepare(
     eal: &Eal,
     config: &Config,
@@ -70,10 +71,17 @@ pub(super) fn prepare(
                 counts: same.counts.clone(),
             });
         }
-        let filter = mirror.filter.as_deref().map(|filter| PacketFilter::compile(eal, filter)).transpose();
-        let filter = filter.map_err(|error| StartError::Mirror(mirror.name.clone(), error))?;
+        let compiled = live.iter().find(|live| live.config.filter == mirror.filter);
+        let filter = match (compiled, mirror.filter.as_deref()) {
+            (Some(same), _) => same.filter.clone(),
+            (None, None) => None,
+            (None, Some(filter)) => {
+                let filter = PacketFilter::compile(eal, filter);
+                Some(Arc::new(filter.map_err(|error| StartError::Mirror(mirror.name.clone(), error))?))
+            }
+        };
         let counts = Arc::new(MirrorCounts::new(workers));
-        Ok(LiveMirror { config: mirror.clone(), filter: filter.map(Arc::new), counts })
+        Ok(LiveMirror { config: mirror.clone(), filter, counts })
     });
     made.collect()
 }

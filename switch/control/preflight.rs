@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use pollux_config::{Config, DeviceSpec, Fault, Faults, Port, PortKind, VhostRole, VhostUser};
+use pollux_config::{Config, DeviceSpec, Fault, Faults, Mirror, Port, PortKind, VhostRole, VhostUser};
 
 use super::host::Host;
 use super::plan::{MemoryPlan, Plan};
@@ -15,7 +15,7 @@ const DPDK_DRIVERS: [&str; 6] = ["vfio-pci", "uio_pci_generic", "igb_uio", "mlx5
 /// Everything that `host` lacks to run `config`.
 pub fn preflight(config: &Config, plan: &Plan, host: &Host) -> Faults {
     let ports = ports(config, config.ports.iter(), host);
-    let filters = filters(config);
+    let filters = filters(config, &[]);
     core_faults(config, host)
         .into_iter()
         .chain(memory_fault(config, plan, host))
@@ -25,9 +25,10 @@ pub fn preflight(config: &Config, plan: &Plan, host: &Host) -> Faults {
         .collect()
 }
 
-/// Filters that libpcap can't compile.
-pub(super) fn filters(config: &Config) -> Vec<Fault> {
-    let faults = config.mirrors.iter().filter_map(|mirror| {
+/// Filters that libpcap can't compile. Those of `known` mirrors were compiled before.
+pub(super) fn filters(config: &Config, known: &[Mirror]) -> Vec<Fault> {
+    let is_new = |mirror: &&Mirror| !known.iter().any(|known| known.filter == mirror.filter);
+    let faults = config.mirrors.iter().filter(is_new).filter_map(|mirror| {
         let error = dpdk::PacketFilter::check(mirror.filter.as_deref()?).err()?;
         let what = format!("this is no filter: {}", error.message());
         Some(Fault::at(

@@ -192,7 +192,7 @@ impl Switch {
             Fault::at(&new.locate(&port.path("device")), what, cure)
         });
         let lacking = preflight::ports(new, new.ports.iter().filter(comes), &Host::default());
-        let filters = preflight::filters(new);
+        let filters = preflight::filters(new, &self.config.mirrors);
         let faults: Faults = lacking.into_iter().chain(pci).chain(short).chain(filters).collect();
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }

@@ -9,6 +9,7 @@ use dpdk_sys as sys;
 use pollux_net::{FILTER_BURST, FrameFilter};
 
 use crate::error::{Error, Result, c_string, last_errno};
+use crate::filter_words::looked_up;
 use crate::{Eal, Mbuf};
 
 /// A filter of frames, as tcpdump and Wireshark's captures have them (pcap-filter(7)). Compiled once, it runs
@@ -38,7 +39,8 @@ impl PacketFilter {
     ///
     /// # Errors
     ///
-    /// It is no filter, or too long a one; too little memory.
+    /// It is no filter, or too long a one; it has the name of a host, which nobody is asked for; too little
+    /// memory.
     pub fn compile(eal: &Eal, expression: &str) -> Result<Self> {
         const CONVERT: &str = "rte_bpf_convert";
         const LOAD: &str = "rte_bpf_load";
@@ -162,6 +164,11 @@ impl Classic {
         if expression.len() > PacketFilter::MAX_LEN {
             let message = format!("it has more than {} octets", PacketFilter::MAX_LEN);
             return Err(Error::refused(CALL, "a filter", libc::EINVAL, message));
+        }
+        if let Some(name) = looked_up(expression) {
+            return Err(refused(&format!(
+                "`{name}` is no word of it, and no address: names aren't looked up"
+            )));
         }
         let text = c_string(CALL, expression)?;
         let handle = Handle::open()?;

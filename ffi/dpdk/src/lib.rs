@@ -18,6 +18,7 @@ mod eal;
 mod error;
 mod events;
 mod filter;
+mod filter_words;
 mod flow_control;
 mod frame;
 mod info;

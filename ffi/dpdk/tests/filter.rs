@@ -93,9 +93,13 @@ fn later_segments_are_looked_at_too() {
 #[test]
 fn what_is_no_filter_is_refused_by_its_name() {
     let eal = eal();
-    let refused = PacketFilter::check("tcp prt 80").unwrap_err().to_string();
-    assert!(refused.contains("the filter `tcp prt 80`") && refused.contains("syntax error"), "{refused}");
+    let refused = PacketFilter::check("tcp 80 port").unwrap_err().to_string();
+    assert!(refused.contains("the filter `tcp 80 port`") && refused.contains("syntax error"), "{refused}");
     assert!(PacketFilter::check("ether host 1").is_err());
+    let refused = PacketFilter::check("host localhost").unwrap_err().to_string();
+    assert!(refused.contains("`localhost`") && refused.contains("aren't looked up"), "{refused}");
+    assert!(PacketFilter::check("tcp prt 80").unwrap_err().to_string().contains("`prt`"));
+    PacketFilter::check("tcp port http or https").unwrap();
     assert!(PacketFilter::check("ip\0").is_err());
     assert!(PacketFilter::check(&"ip or ".repeat(2000)).unwrap_err().to_string().contains("more than 4096"));
     assert!(PacketFilter::compile(&eal, "inbound").is_err(), "a dead handle knows no direction");
