@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pollux_engine::fdb::FdbEntry;
-use pollux_net::{Mac, Vid};
+use pollux_net::{Mac, PortSet, Vid};
 
 use super::Switch;
 
@@ -27,11 +27,18 @@ pub struct AddressFilter {
     pub mac: Option<Mac>,
 }
 
-impl AddressFilter {
-    fn admits(&self, entry: &FdbEntry, port: &str) -> bool {
+/// An [`AddressFilter`] with the port's number.
+struct Wanted {
+    vid: Option<Vid>,
+    ports: PortSet,
+    mac: Option<Mac>,
+}
+
+impl Wanted {
+    fn admits(&self, entry: &FdbEntry) -> bool {
         self.vid.is_none_or(|vid| entry.key.vid() == vid)
             && self.mac.is_none_or(|mac| entry.key.mac() == mac)
-            && self.port.as_ref().is_none_or(|wanted| wanted == port)
+            && self.ports.contains(entry.port)
     }
 }
 
@@ -55,10 +62,11 @@ impl Switch {
         let fdb = &self.shared.fdb;
         let now = self.shared.now_seconds();
         let (mut found, mut bucket) = (Vec::new(), after);
+        let wanted = Wanted { vid: filter.vid, ports: self.numbers_of_ports(&filter.port), mac: filter.mac };
         let end = (fdb.buckets() as u64).min(after.saturating_add(BUCKETS_AT_ONCE));
         while bucket < end && found.len() < limit {
-            let entries = fdb.bucket_entries(bucket, now).filter_map(|entry| self.known(entry));
-            found.extend(entries.filter(|known| filter.admits(&known.entry, &known.port)));
+            let entries = fdb.bucket_entries(bucket, now).filter(|entry| wanted.admits(entry));
+            found.extend(entries.filter_map(|entry| self.known(entry)));
             bucket += 1;
         }
         (found, (bucket < fdb.buckets() as u64).then_some(bucket))
@@ -74,24 +82,27 @@ impl Switch {
     /// there were.
     pub fn flush_addresses(&self, vid: Option<Vid>, port: Option<String>) -> usize {
         let fdb = &self.shared.fdb;
-        let id =
-            port.as_ref().and_then(|name| self.ports.iter().find(|live| live.name == *name)).map(|l| l.id);
-        let filter = AddressFilter { vid, port, mac: None };
-        let entries = fdb.entries(self.shared.now_seconds()).filter(|entry| !entry.is_static);
-        let learned = entries.filter_map(|entry| self.known(entry));
-        let learned: Vec<_> = learned.filter(|known| filter.admits(&known.entry, &known.port)).collect();
-        match (vid, id) {
-            (None, None) => fdb.flush_all(),
-            (Some(vid), None) => fdb.flush_vlan(vid),
-            (None, Some(port)) => fdb.flush_port(port),
-            // There is no flush for both: one by one.
-            (Some(_), Some(_)) => {
-                for known in &learned {
-                    fdb.remove(known.entry.key);
-                }
-            }
+        let ports = self.numbers_of_ports(&port);
+        let wanted = Wanted { vid, ports, mac: None };
+        let entries = fdb.entries(self.shared.now_seconds());
+        let learned = entries.filter(|entry| !entry.is_static && wanted.admits(entry));
+        // There is no flush for a VLAN of a port: one by one.
+        if vid.is_some() && port.is_some() {
+            return learned.filter(|entry| fdb.remove(entry.key)).count();
         }
-        learned.len()
+        let count = learned.count();
+        match (vid, port) {
+            (Some(vid), _) => fdb.flush_vlan(vid),
+            (None, Some(_)) => ports.iter().for_each(|port| fdb.flush_port(port)),
+            (None, None) => fdb.flush_all(),
+        }
+        count
+    }
+
+    /// The number of the port of this name, or those of all.
+    fn numbers_of_ports(&self, name: &Option<String>) -> PortSet {
+        let wanted = self.ports.iter().filter(|live| name.as_ref().is_none_or(|name| live.name == *name));
+        wanted.map(|live| live.id).collect()
     }
 
     fn known(&self, entry: FdbEntry) -> Option<KnownAddress> {

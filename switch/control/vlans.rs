@@ -1,6 +1,8 @@
 //! Who is in which VLAN, for people and programs.
 
-use pollux_net::{VID_SLOTS, Vid, VidSet};
+use hashbrown::HashMap;
+use pollux_config::Config;
+use pollux_net::{PortId, PortSet, VID_SLOTS, Vid, VidSet};
 use serde::Serialize;
 
 use super::Switch;
@@ -19,31 +21,70 @@ pub struct VlanMembers {
 impl Switch {
     /// The VLANs that have a member: all, or only `wanted`.
     pub fn vlans(&self, wanted: Option<Vid>) -> Vec<VlanMembers> {
-        let all = (1..VID_SLOTS as u16).filter_map(Vid::new);
-        let mut groups: Vec<(VidSet, Vec<String>, Vec<String>)> = Vec::new();
-        for vid in all.filter(|&vid| wanted.is_none_or(|wanted| wanted == vid)) {
-            let members = self.config.ports.iter().filter(|port| port.vlan.mode.is_member(vid));
-            let (tagged, untagged): (Vec<_>, Vec<_>) =
-                members.partition(|port| port.vlan.mode.sends_tagged(vid));
-            let names = |ports: Vec<&pollux_config::Port>| -> Vec<_> {
-                ports.into_iter().map(|port| port.name.clone()).collect()
-            };
-            let (untagged, tagged) = (names(untagged), names(tagged));
-            if untagged.is_empty() && tagged.is_empty() {
-                continue;
+        members(&self.config, wanted)
+    }
+}
+
+fn members(config: &Config, wanted: Option<Vid>) -> Vec<VlanMembers> {
+    // By their places in the file.
+    let ports = || PortId::all().zip(&config.ports);
+    let all = (1..VID_SLOTS as u16).filter_map(Vid::new);
+    let mut groups: Vec<(VidSet, PortSet, PortSet)> = Vec::new();
+    let mut places = HashMap::new();
+    for vid in all.filter(|&vid| wanted.is_none_or(|wanted| wanted == vid)) {
+        let members = ports().filter(|(_, port)| port.vlan.mode.is_member(vid));
+        let (tagged, untagged) = members.fold((PortSet::EMPTY, PortSet::EMPTY), |(tagged, untagged), of| {
+            match of.1.vlan.mode.sends_tagged(vid) {
+                true => (tagged.with(of.0), untagged),
+                false => (tagged, untagged.with(of.0)),
             }
-            match groups.iter_mut().find(|group| group.1 == untagged && group.2 == tagged) {
-                Some(group) => drop(group.0.insert(vid.value())),
-                None => {
-                    let mut vids = VidSet::default();
-                    vids.insert(vid.value());
-                    groups.push((vids, untagged, tagged));
-                }
-            }
+        });
+        if tagged.is_empty() && untagged.is_empty() {
+            continue;
         }
-        let groups = groups.into_iter();
-        groups
-            .map(|(vids, untagged, tagged)| VlanMembers { vids: vids.to_string(), untagged, tagged })
-            .collect()
+        let place = *places.entry((tagged, untagged)).or_insert_with(|| {
+            groups.push((VidSet::default(), tagged, untagged));
+            groups.len() - 1
+        });
+        groups[place].0.insert(vid.value());
+    }
+    let names = |set: PortSet| {
+        let members = ports().filter(|(id, _)| set.contains(*id));
+        members.map(|(_, port)| port.name.clone()).collect()
+    };
+    let groups = groups.into_iter().map(|(vids, tagged, untagged)| VlanMembers {
+        vids: vids.to_string(),
+        untagged: names(untagged),
+        tagged: names(tagged),
+    });
+    groups.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vlans_of_the_same_members_are_told_together() {
+        let text = r#"
+            [ports.a]
+            device = "net_null0"
+            vlan = { mode = "trunk", allowed = ["1-4094"], native = 1 }
+            [ports.b]
+            device = "net_null1"
+            vlan = { mode = "access", vid = 10 }
+            [ports.c]
+            device = "net_null2"
+            vlan = { mode = "trunk", allowed = ["20-4094"] }
+        "#;
+        let config = pollux_config::parse("test", text).unwrap();
+        let told: Vec<_> = members(&config, None)
+            .into_iter()
+            .map(|of| (of.vids, of.untagged.join(" "), of.tagged.join(" ")))
+            .collect();
+        let wanted = [("1", "a", ""), ("2-9,11-19", "", "a"), ("10", "b", "a"), ("20-4094", "", "a c")];
+        let wanted = wanted.map(|(vids, untagged, tagged)| (vids.into(), untagged.into(), tagged.into()));
+        assert_eq!(told, wanted);
+        assert_eq!(members(&config, Vid::new(11))[0].vids, "11");
     }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pollux_config::{PortKind, VhostRole};
+use pollux_net::{MAX_PORTS, Mac, PortSet};
 use serde::Serialize;
 
 use super::guest::Guest;
 use super::ports::LivePort;
-use super::{KnownAddress, Switch, virtio};
+use super::{Switch, virtio};
 
 /// A vhost-user port and its VM, in the form that `show vhost --json` prints.
 #[derive(Clone, Debug, Serialize)]
@@ -83,21 +84,28 @@ impl Switch {
     /// The state of every vhost-user port, in the order of the file. Guest agents aren't asked here: that
     /// may take time, which the switch's thread hasn't.
     pub fn vms(&self) -> Vec<VmState> {
-        let addresses = self.addresses();
-        self.ports.iter().filter_map(|port| self.vm(port, &addresses)).collect()
+        // Of each port, addresses with their ages.
+        let mut heard = [const { Vec::new() }; MAX_PORTS];
+        let vms: PortSet =
+            self.ports.iter().filter(|live| live.device.vhost().is_some()).map(|live| live.id).collect();
+        for entry in self.shared.fdb.entries(self.shared.now_seconds()) {
+            if vms.contains(entry.port) {
+                heard[entry.port.index()].push((entry.age, entry.key.mac()));
+            }
+        }
+        let vms = self.ports.iter().map(|live| (live, std::mem::take(&mut heard[live.id.index()])));
+        vms.filter_map(|(live, heard)| self.vm(live, heard)).collect()
     }
 
-    fn vm(&self, live: &LivePort, addresses: &[KnownAddress]) -> Option<VmState> {
+    fn vm(&self, live: &LivePort, heard: Vec<(u32, Mac)>) -> Option<VmState> {
         let port = self.config.ports.iter().find(|port| port.name == live.name)?;
         let PortKind::VhostUser(config) = &port.kind else { return None };
         let vhost = live.device.vhost()?;
         let totals = self.totals_of(live);
-        let mut heard: Vec<_> = addresses.iter().filter(|known| known.port == live.name).collect();
-        heard.sort_by_key(|known| known.entry.age);
-        let mut mac_addresses: Vec<_> = heard.iter().map(|known| known.entry.key.mac().to_string()).collect();
-        let mac_address = mac_addresses.first().cloned();
-        mac_addresses.sort_unstable();
-        mac_addresses.dedup();
+        let mac_address = heard.iter().min().map(|(_, mac)| mac.to_string());
+        let mut macs: Vec<_> = heard.into_iter().map(|(_, mac)| mac).collect();
+        macs.sort_unstable();
+        macs.dedup();
         let queues = (0..vhost.queues()).map(|queue| {
             let (rx_ring, tx_ring) = vhost.ring_sizes(queue).unwrap_or_default();
             let (rx_enabled, tx_enabled) = (vhost.is_rx_enabled(queue), vhost.is_tx_enabled(queue));
@@ -107,7 +115,7 @@ impl Switch {
             port: live.name.clone(),
             network: Network {
                 mac_address,
-                mac_addresses,
+                mac_addresses: macs.iter().map(Mac::to_string).collect(),
                 link_state: if live.link.up { "up" } else { "down" },
                 rx_bytes: totals.tx_bytes,
                 rx_packets: totals.tx_frames,
