@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use pollux_config::limits::MAX_FILE_LEN;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use similar::TextDiff;
 
 use super::change::{changed, described, refused};
-use super::{Arguments, Failure, Method, Reply, toml};
+use super::{Arguments, Diff, Failure, Method, Reply, toml};
 use crate::control::{Edit, Running};
 use crate::rpc::Code;
 
@@ -60,14 +60,16 @@ fn diff(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
             (running.file().display().to_string(), String::from_utf8_lossy(&saved).into_owned())
         }
     };
-    let (changes, refusal) = match running.check(&name, &text) {
+    if text.len() > MAX_FILE_LEN {
+        let what = format!("{name}: {} octets; a configuration has at most {MAX_FILE_LEN}", text.len());
+        return Err(Failure::new(Code::Params, what));
+    }
+    let (changes, refused) = match running.check(&name, &text) {
         Ok(changes) => (described(&changes), Value::Null),
         Err(error) => (Value::Null, error.to_string().into()),
     };
-    let diff = TextDiff::from_lines(text.as_str(), running.text());
-    let diff = diff.unified_diff().context_radius(3).header(&name, "running").to_string();
-    let same = diff.is_empty();
-    Ok(json!({ "diff": diff, "same": same, "changes": changes, "refused": refusal }).into())
+    // Comparing may take long, so the client's thread does it.
+    Ok(Reply::Diff(Diff { name, text, running: running.text().to_owned(), changes, refused }))
 }
 
 #[derive(Deserialize)]

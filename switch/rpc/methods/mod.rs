@@ -4,6 +4,7 @@
 mod capture;
 mod change;
 mod config;
+mod diff;
 mod fdb;
 mod memory;
 mod mirror;
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 use super::protocol::{Code, Failure};
 use crate::control::guest::Agents;
 use crate::control::{Ending, Running, VmState};
+use diff::Diff;
 
 /// An answer as far as the switch has it.
 #[derive(Debug)]
@@ -33,10 +35,12 @@ pub enum Reply {
     Vms(Vec<VmState>),
     /// A capture, of which the last frames are still to be written.
     Ending(Ending),
+    /// Texts that are still to be compared.
+    Diff(Diff),
 }
 
 impl Reply {
-    /// The whole answer. It may take as long as agents are waited for: not for the switch's thread.
+    /// The whole answer. It may take seconds: not for the switch's thread.
     pub fn finish(self, agents: &Agents) -> Value {
         match self {
             Self::Whole(value) => value,
@@ -45,6 +49,7 @@ impl Reply {
                 json!({ "vms": vms })
             }
             Self::Ending(ending) => json!({ "capture": ending.finish() }),
+            Self::Diff(diff) => diff.finish(),
         }
     }
 }
