@@ -14,4 +14,13 @@ pub trait Follower {
     ///
     /// What is in the way, at its place in the file.
     fn prepare(&self, old: &Config, new: &Config) -> Result<Then, Faults>;
+
+    /// Whether it could become ready for `new`. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare).
+    fn check(&self, old: &Config, new: &Config) -> Result<(), Faults> {
+        self.prepare(old, new).map(drop)
+    }
 }

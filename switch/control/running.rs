@@ -176,7 +176,9 @@ impl Running {
     /// What is wrong with the text or the host.
     pub fn check(&self, name: &str, text: &str) -> Result<Changes, ChangeError> {
         let config = pollux_config::parse(name, text)?;
-        Ok(self.switch.would_change(&config)?)
+        let changes = self.switch.would_change(&config)?;
+        self.followers.iter().try_for_each(|one| one.check(self.switch.config(), &config))?;
+        Ok(changes)
     }
 
     /// Makes the switch what `text` says, which faults call `name`. With a `confirm` time it is taken back

@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use pollux::rpc::Client;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::http::{free_address, get};
@@ -313,7 +314,14 @@ fn metrics_move_with_the_file_or_stay_where_they_are() {
     // Another process's port, and a port that comes in the same file, which it then doesn't.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken_at = taken.local_addr().unwrap();
-    switch.rewrite(&format!("{}[ports.late]\ndevice = \"net_null9\"\n", at(taken_at)));
+    let wanted = format!("{}[ports.late]\ndevice = \"net_null9\"\n", at(taken_at));
+    // A trial says what the change would.
+    let mut client = Client::connect(&switch.socket()).unwrap();
+    let tried = client.call("config.check", json!({ "text": wanted })).unwrap_err().to_string();
+    assert!(tried.contains("metrics can't be served here: Address already in use"), "{tried}");
+    let tried = switch.call("config.diff", json!({ "text": wanted }));
+    assert!(tried["refused"].to_string().contains("metrics can't be served here"), "{tried}");
+    switch.rewrite(&wanted);
     let refused = switch.exec("config reload");
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(2), "{said}");
