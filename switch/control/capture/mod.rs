@@ -3,23 +3,25 @@
 //! Each has a thread that writes ([`writer`]). It ends when it is told to, when a limit is reached, and when
 //! nobody reads any more; the control thread takes it out of the workers' sight when it comes by.
 
+mod interfaces;
+mod live;
 mod output;
 mod pcapng;
 mod writer;
 
-use std::io::{PipeWriter, pipe};
+use std::io::pipe;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dpdk::{Eal, PacketFilter};
 use pollux_engine::tap::{Capture, CaptureSpec, MAX_CAPTURES};
-use pollux_net::{PortId, PortSet};
+use pollux_net::PortSet;
 use serde::Serialize;
 
 use super::ports::LivePort;
+use interfaces::{Interfaces, Names};
+use live::{End, LiveCapture, Progress};
 use output::Output;
 use writer::{Clock, Writer};
 
@@ -30,8 +32,8 @@ const ROOM: usize = 32 << 20;
 /// What a worker gets of that at least.
 const LEAST_ROOM: usize = 1 << 20;
 
-/// The names of the ports that there are, for whoever writes.
-type Names = Arc<Mutex<Vec<(PortId, String)>>>;
+/// How long a capture's thread is waited for: longer than it takes to give up, unless a write hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is to be captured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,53 +89,6 @@ pub enum CaptureError {
     Host(std::io::Error),
 }
 
-/// Why a capture ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum End {
-    Stopped,
-    MaxFrames,
-    MaxBytes,
-    MaxSeconds,
-    ReaderGone,
-    Failed(String),
-}
-
-impl End {
-    fn of(error: &std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset => Self::ReaderGone,
-            _ => Self::Failed(format!("it can't be written: {error}")),
-        }
-    }
-
-    fn words(&self) -> &str {
-        match self {
-            Self::Stopped => "stopped",
-            Self::MaxFrames => "max_frames",
-            Self::MaxBytes => "max_bytes",
-            Self::MaxSeconds => "max_seconds",
-            Self::ReaderGone => "reader_gone",
-            Self::Failed(why) => why,
-        }
-    }
-}
-
-/// How far a capture's thread is. It writes, anybody reads.
-#[derive(Debug, Default)]
-struct Progress {
-    frames: AtomicU64,
-    bytes: AtomicU64,
-    /// Frames that were captured and couldn't be written.
-    dropped: AtomicU64,
-    end: OnceLock<(End, Instant)>,
-}
-
-impl Progress {
-    fn set_end(&self, end: End) {
-        let _ = self.end.set((end, Instant::now()));
-    }
-}
-
 /// A capture, as people and programs see it; `docs/capture.md` describes the fields.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the page has them")]
@@ -155,20 +110,6 @@ pub struct CaptureState {
     pub ended: Option<String>,
 }
 
-/// A capture that was started.
-struct LiveCapture {
-    name: String,
-    request: CaptureRequest,
-    capture: Arc<Capture<Arc<PacketFilter>>>,
-    progress: Arc<Progress>,
-    started: Instant,
-    /// Closing it tells the thread to end.
-    stop: Option<PipeWriter>,
-    thread: Option<JoinHandle<()>>,
-    /// Whether workers still see it.
-    seen: bool,
-}
-
 /// A capture that was told to end.
 pub struct Ending(LiveCapture);
 
@@ -181,7 +122,7 @@ impl std::fmt::Debug for Ending {
 impl Ending {
     /// Waits until all is written, or given up, which takes seconds at most, and tells what came of it.
     pub fn finish(mut self) -> CaptureState {
-        self.0.finish();
+        self.0.finish(Instant::now() + PATIENCE);
         self.0.state()
     }
 }
@@ -196,15 +137,19 @@ pub(super) struct Captures {
 impl Captures {
     /// Those that workers are to see.
     pub(super) fn seen(&self) -> Vec<Arc<Capture<Arc<PacketFilter>>>> {
-        self.captures.iter().filter(|capture| capture.seen).map(|capture| capture.capture.clone()).collect()
+        self.captures.iter().filter(|live| live.seen).filter_map(|live| live.capture.clone()).collect()
     }
 
     /// Takes up which ports there are.
     pub(super) fn follow(&self, ports: &[LivePort]) {
-        let names = ports.iter().map(|port| (port.id, port.name.clone())).collect();
-        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names;
+        let names: Vec<_> = ports.iter().map(|port| (port.id, port.name.clone())).collect();
+        if **self.names.load() != names {
+            self.names.store(Arc::new(names));
+        }
         for LiveCapture { request, capture, .. } in &self.captures {
-            capture.set_ports(among(&request.ports, ports));
+            if let Some(capture) = capture {
+                capture.set_ports(among(&request.ports, ports));
+            }
         }
     }
 
@@ -235,25 +180,25 @@ impl Captures {
             capture: capture.clone(),
             request: request.clone(),
             workers,
-            names: self.names.clone(),
             progress: progress.clone(),
             output,
             stop: stopped,
             clock: Clock::new(eal.tsc_hz()),
             gathered: Vec::new(),
-            interfaces: Default::default(),
+            interfaces: Interfaces::new(self.names.clone()),
         };
         let thread = std::thread::Builder::new().name("pollux-capture".to_owned()).spawn(|| writer.run());
         self.captures.retain(|capture| capture.name != name);
         self.captures.push(LiveCapture {
             name,
             request,
-            capture,
+            capture: Some(capture),
             progress,
             started: Instant::now(),
             stop: Some(stop),
             thread: Some(thread.map_err(CaptureError::Host)?),
             seen: true,
+            lost: 0,
         });
         self.follow(ports);
         Ok(self.captures.last().expect("one was added just now").state())
@@ -261,16 +206,15 @@ impl Captures {
 
     /// The name that a capture gets, if there is room for it. Those that have ended make room.
     fn name_for(&mut self, request: &CaptureRequest) -> Result<String, CaptureError> {
-        let run = |capture: &&LiveCapture| capture.progress.end.get().is_none();
-        if self.captures.iter().filter(run).count() >= MAX_CAPTURES {
+        if self.captures.iter().filter(|live| live.runs()).count() >= MAX_CAPTURES {
             return Err(CaptureError::TooMany);
         }
         if self.captures.len() >= MAX_CAPTURES {
-            let ended = self.captures.iter().position(|capture| !run(&capture));
+            let ended = self.captures.iter().position(|live| !live.runs());
             ended.map(|place| self.captures.remove(place));
         }
         match &request.name {
-            Some(name) if self.captures.iter().any(|of| of.name == *name && run(&of)) => {
+            Some(name) if self.captures.iter().any(|of| of.name == *name && of.runs()) => {
                 Err(CaptureError::NameTaken(name.clone()))
             }
             Some(name) => Ok(name.clone()),
@@ -298,25 +242,18 @@ impl Captures {
         Ok(Ending(self.captures.remove(place)))
     }
 
-    /// Hides those from the workers that have ended. Returns whether there were some that they saw.
+    /// Hides those from the workers that have ended, and gives the memory of those back that are hidden. Returns
+    /// whether there were some that they saw.
     pub(super) fn hide_ended(&mut self) -> bool {
-        let mut hidden = false;
-        for capture in &mut self.captures {
-            if capture.seen && capture.capture.has_ended() {
-                (capture.seen, hidden) = (false, true);
-            }
-        }
-        hidden
+        self.captures.iter_mut().fold(false, |hidden, live| live.look() | hidden)
     }
 
     /// Ends all, and waits until what they have is written or given up.
     pub(super) fn end(&mut self) {
         // All at once, then one after the other.
-        for capture in &mut self.captures {
-            capture.capture.end();
-            capture.stop.take();
-        }
-        self.captures.clear();
+        self.captures.iter_mut().for_each(LiveCapture::tell);
+        let deadline = Instant::now() + PATIENCE;
+        self.captures.drain(..).for_each(|mut live| live.finish(deadline));
     }
 
     /// All of them.
@@ -329,52 +266,5 @@ fn among(names: &[String], ports: &[LivePort]) -> PortSet {
     match names {
         [] => PortSet::ALL,
         names => ports.iter().filter(|port| names.contains(&port.name)).map(|port| port.id).collect(),
-    }
-}
-
-impl LiveCapture {
-    fn state(&self) -> CaptureState {
-        let Self { name, request, progress, .. } = self;
-        let lost: u64 = PortId::all().flat_map(|port| self.capture.lost(port)).sum();
-        let end = progress.end.get();
-        let until = end.map_or_else(Instant::now, |(_, when)| *when);
-        CaptureState {
-            name: name.clone(),
-            ports: (!request.ports.is_empty()).then(|| request.ports.clone()),
-            direction: match (request.rx, request.tx) {
-                (true, true) => Some("both"),
-                (true, false) => Some("rx"),
-                (false, true) => Some("tx"),
-                (false, false) => None,
-            },
-            dropped: request.dropped,
-            filter: request.filter.clone(),
-            snap_length: request.snap_length,
-            max_frames: request.max_frames,
-            max_bytes: request.max_bytes,
-            max_seconds: request.max_seconds.map(|time| time.as_secs_f64()),
-            frames: progress.frames.load(Relaxed),
-            bytes: progress.bytes.load(Relaxed),
-            lost: lost + progress.dropped.load(Relaxed),
-            seconds: until.saturating_duration_since(self.started).as_secs_f64(),
-            state: if end.is_some() { "ended" } else { "running" },
-            ended: end.map(|(end, _)| end.words().to_owned()),
-        }
-    }
-
-    /// Ends it, and waits for its thread.
-    fn finish(&mut self) {
-        self.capture.end();
-        self.stop.take();
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has said so.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for LiveCapture {
-    fn drop(&mut self) {
-        self.finish();
     }
 }

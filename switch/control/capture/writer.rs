@@ -9,15 +9,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dpdk::PacketFilter;
-use hashbrown::HashMap;
 use nix::poll::PollTimeout;
 use pollux_engine::Reason;
 use pollux_engine::tap::{Capture, Point, Record};
 use pollux_net::{PortId, WorkerId};
 
+use super::interfaces::{DROPPED, Interfaces, RX, TX};
 use super::output::{Event, Output};
-use super::pcapng::{Blocks, Direction, Packet, STATISTICS_LEN, Statistics};
-use super::{CaptureRequest, End, Names, Progress};
+use super::pcapng::{Blocks, Direction, Packet, Statistics};
+use super::{CaptureRequest, End, Progress};
 
 /// Between two looks while nothing comes.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -72,7 +72,6 @@ pub(super) struct Writer {
     pub(super) capture: Arc<Capture<Arc<PacketFilter>>>,
     pub(super) request: CaptureRequest,
     pub(super) workers: usize,
-    pub(super) names: Names,
     pub(super) progress: Arc<Progress>,
     pub(super) output: Output,
     /// Closed when somebody wants an end.
@@ -80,15 +79,7 @@ pub(super) struct Writer {
     pub(super) clock: Clock,
     /// What is still to be written.
     pub(super) gathered: Vec<u8>,
-    /// By the port's name and the kind of point.
-    pub(super) interfaces: HashMap<(String, &'static str), Interface>,
-}
-
-/// One of the file's interfaces.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Interface {
-    number: u32,
-    kept: u64,
+    pub(super) interfaces: Interfaces,
 }
 
 /// How the thread's work goes on.
@@ -144,6 +135,7 @@ impl Writer {
 
     /// Takes frames out, as long as there is room for them. Returns why the capture ends, if a limit says so.
     fn gather(&mut self, all: bool) -> Option<End> {
+        self.interfaces.follow();
         let hold = if self.workers > 1 { self.clock.cycles(HOLD) } else { 0 };
         let until = pollux_cpu::cycles().saturating_sub(hold);
         while self.gathered.len() < GATHERED {
@@ -169,56 +161,35 @@ impl Writer {
     /// Adds a frame. Returns `false`, and leaves it, if the file would get too long.
     fn add(&mut self, worker: WorkerId, record: &Record) -> bool {
         let before = self.gathered.len();
-        let new = self.interfaces.len();
+        let interfaces = self.interfaces.len();
         let (kind, direction, comment) = described(record.point);
-        let port = name_of(&self.names, record.port);
-        let interface = self.interface(&port, kind);
+        let interface = self.interfaces.number(record.port, kind, &self.request, &mut self.gathered);
         let packet = Packet {
-            interface,
+            interface: interface as u32,
             nanoseconds: self.clock.nanoseconds(record.cycles),
             len: record.len as u32,
             kept: record.kept as u32,
             direction,
             comment: comment.as_deref(),
         };
-        let statistics = self.interfaces.len() * STATISTICS_LEN;
         // Its octets, and at most 80 for the block, beside the comment.
         let needed = record.kept.next_multiple_of(4) + 80 + comment.as_ref().map_or(0, String::len);
-        let written = self.progress.bytes.load(Relaxed) + (self.gathered.len() + needed + statistics) as u64;
-        if self.request.max_bytes.is_some_and(|most| written > most) {
+        if !self.has_room_for(needed) {
             self.gathered.truncate(before);
-            self.interfaces.retain(|_, interface| (interface.number as usize) < new);
+            self.interfaces.truncate(interfaces);
             return false;
         }
         let capture = &self.capture;
         Blocks(&mut self.gathered).packet(&packet, |octets| capture.take(worker, octets));
-        if let Some(interface) = self.interfaces.get_mut(&(port, kind)) {
-            interface.kept += 1;
-        }
+        self.interfaces.count(interface);
         true
     }
 
-    /// The number of an interface, which is added if it isn't there yet.
-    fn interface(&mut self, port: &str, kind: &'static str) -> u32 {
-        let number = self.interfaces.len() as u32;
-        let known = self.interfaces.get(&(port.to_owned(), kind));
-        if let Some(known) = known {
-            return known.number;
-        }
-        let description = match kind {
-            RX => format!("frames that port {port} received"),
-            TX => format!("frames that port {port} sent"),
-            _ => format!("frames dropped and counted on port {port}"),
-        };
-        let CaptureRequest { snap_length, filter, .. } = &self.request;
-        Blocks(&mut self.gathered).interface(
-            &format!("{port}/{kind}"),
-            &description,
-            *snap_length,
-            filter.as_deref(),
-        );
-        self.interfaces.insert((port.to_owned(), kind), Interface { number, kept: 0 });
-        number
+    /// Whether the file takes so many octets more, beside the statistics at its end.
+    fn has_room_for(&self, octets: usize) -> bool {
+        let gathered = self.gathered.len() + octets + self.interfaces.statistics_len();
+        let all = self.progress.bytes.load(Relaxed) + gathered as u64;
+        self.request.max_bytes.is_none_or(|most| all <= most)
     }
 
     /// Writes as much of what is gathered as the output takes now.
@@ -292,34 +263,30 @@ impl Writer {
 
     fn add_statistics(&mut self) {
         let (from, to) = (self.clock.nanoseconds, self.clock.nanoseconds(pollux_cpu::cycles()));
-        let mut lost: HashMap<(String, &'static str), u64> = HashMap::new();
+        let mut lost = vec![0; self.interfaces.len()];
         for port in PortId::all() {
             for (kind, frames) in [RX, TX, DROPPED].into_iter().zip(self.capture.lost(port)) {
-                if frames > 0 {
-                    let name = name_of(&self.names, port);
-                    self.interface(&name, kind);
-                    *lost.entry((name, kind)).or_default() += frames;
+                if frames == 0 {
+                    continue;
                 }
+                let (before, interfaces) = (self.gathered.len(), self.interfaces.len());
+                let number = self.interfaces.number(port, kind, &self.request, &mut self.gathered);
+                if number == interfaces {
+                    if !self.has_room_for(0) {
+                        self.gathered.truncate(before);
+                        self.interfaces.truncate(interfaces);
+                        continue;
+                    }
+                    lost.push(0);
+                }
+                lost[number] += frames;
             }
         }
-        let mut counts: Vec<_> = self
-            .interfaces
-            .iter()
-            .map(|(of, interface)| {
-                let lost = lost.get(of).copied().unwrap_or(0);
-                (interface.number, Statistics { kept: interface.kept, lost })
-            })
-            .collect();
-        counts.sort_by_key(|(number, _)| *number);
-        for (number, counts) in counts {
-            Blocks(&mut self.gathered).statistics(number, counts, from, to);
+        for (number, (kept, lost)) in self.interfaces.kept().zip(lost).enumerate() {
+            Blocks(&mut self.gathered).statistics(number as u32, Statistics { kept, lost }, from, to);
         }
     }
 }
-
-const RX: &str = "rx";
-const TX: &str = "tx";
-const DROPPED: &str = "dropped";
 
 /// The kind of interface, the direction and the comment of what was seen there.
 fn described(point: Point) -> (&'static str, Direction, Option<String>) {
@@ -335,13 +302,6 @@ fn described(point: Point) -> (&'static str, Direction, Option<String>) {
 
 fn comment(reason: Reason) -> String {
     format!("dropped: {reason} ({})", reason.about().trim_end_matches('.'))
-}
-
-fn name_of(names: &Names, port: PortId) -> String {
-    let names = names.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let found = names.iter().find(|(id, _)| *id == port);
-    // A port that is gone, whose frames are still here.
-    found.map_or_else(|| format!("port {port}"), |(_, name)| name.clone())
 }
 
 /// Rounded up: a pause of no time would be none.
