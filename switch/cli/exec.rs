@@ -104,7 +104,7 @@ impl Run<'_> {
 fn outcome_of(failed: &Failed) -> Outcome {
     match failed {
         Failed::Input(_) => Outcome::BadInput,
-        Failed::Here(_) | Failed::Call(CallError::Broken(..)) => Outcome::Failed,
+        Failed::Here(_) | Failed::Call(CallError::Broken(..) | CallError::Silent(..)) => Outcome::Failed,
         Failed::Call(CallError::Unreachable(..)) => Outcome::HostLacks,
         Failed::Call(CallError::Refused(failure)) if failure.code == Code::Failed as i64 => Outcome::Failed,
         Failed::Call(CallError::Refused(_)) => Outcome::BadInput,

@@ -22,6 +22,8 @@ pub struct Client {
     events: VecDeque<Value>,
     /// A message that hasn't come whole yet.
     partial: Vec<u8>,
+    /// How long an answer is waited for.
+    patience: Option<Duration>,
 }
 
 /// A call brought no result.
@@ -33,6 +35,9 @@ pub enum CallError {
     /// The switch broke off.
     #[error("the switch on {socket} broke off: {1}; its log says why", socket = .0.display())]
     Broken(PathBuf, std::io::Error),
+    /// The switch takes its time.
+    #[error("the switch on {socket} hasn't answered for {n} s: it is busy or stands still", socket = .0.display(), n = .1.as_secs_f64())]
+    Silent(PathBuf, Duration),
     /// The switch refused.
     #[error("{}", .0.message)]
     Refused(Failure),
@@ -53,7 +58,21 @@ impl Client {
             calls: 0,
             events: VecDeque::new(),
             partial: Vec::new(),
+            patience: None,
         })
+    }
+
+    /// Has calls fail when the switch says nothing for so long; the connection is of no use then.
+    ///
+    /// # Errors
+    ///
+    /// It is no time.
+    pub fn set_patience(&mut self, patience: Duration) -> Result<(), CallError> {
+        let stream = self.reader.get_ref();
+        let set = stream.set_read_timeout(Some(patience));
+        set.and_then(|()| stream.set_write_timeout(Some(patience))).map_err(|error| self.broken(error))?;
+        self.patience = Some(patience);
+        Ok(())
     }
 
     /// Calls a method, and waits for what it answers.
@@ -121,8 +140,8 @@ impl Client {
             return Ok(Some(event));
         }
         let read = self.reader.get_ref().set_read_timeout(patience).and_then(|()| self.read_message());
-        let unlimited = self.reader.get_ref().set_read_timeout(None);
-        match read.and_then(|message| unlimited.map(|()| message)) {
+        let usual = self.reader.get_ref().set_read_timeout(self.patience);
+        match read.and_then(|message| usual.map(|()| message)) {
             Ok(mut message) => Ok(Some(message["params"].take())),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(self.broken(error)),
@@ -160,6 +179,29 @@ impl Client {
     }
 
     fn broken(&self, error: std::io::Error) -> CallError {
-        CallError::Broken(self.socket.clone(), error)
+        match self.patience {
+            Some(patience) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                CallError::Silent(self.socket.clone(), patience)
+            }
+            _ => CallError::Broken(self.socket.clone(), error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_switch_that_says_nothing_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("control.sock");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        let mut client = Client::connect(&socket).unwrap();
+        client.set_patience(Duration::from_millis(10)).unwrap();
+        let silent = client.call("switch.info", Value::Null).unwrap_err();
+        assert!(matches!(silent, CallError::Silent(..)), "{silent}");
+        assert!(silent.to_string().contains("hasn't answered for 0.01 s"), "{silent}");
     }
 }

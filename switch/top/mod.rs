@@ -22,6 +22,9 @@ use model::Model;
 /// How long a key is waited for before signals are looked at.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// How long the switch may take for an answer: keys and signals wait meanwhile.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Why it ended before somebody asked for that.
 #[derive(Debug, thiserror::Error)]
 pub enum TopError {
@@ -40,7 +43,7 @@ pub enum TopError {
 ///
 /// No switch answers at the start; the terminal can't be drawn on.
 pub fn run(socket: &Path, interval: Duration, stop: &AtomicBool) -> Result<(), TopError> {
-    let mut client = Some(Client::connect(socket)?);
+    let mut client = Some(connect(socket)?);
     let mut model = Model::default();
     if let Some(client) = &mut client {
         model.take(sample::ask(client)?);
@@ -50,6 +53,12 @@ pub fn run(socket: &Path, interval: Duration, stop: &AtomicBool) -> Result<(), T
     let ended = watch(&mut terminal, socket, client, model, interval, stop);
     ratatui::restore();
     ended
+}
+
+fn connect(socket: &Path) -> Result<Client, CallError> {
+    let mut client = Client::connect(socket)?;
+    client.set_patience(ANSWER_PATIENCE)?;
+    Ok(client)
 }
 
 fn watch(
@@ -76,7 +85,7 @@ fn watch(
         }
         next = Instant::now() + interval;
         if client.is_none() {
-            client = Client::connect(socket).ok();
+            client = connect(socket).ok();
         }
         match client.as_mut().map(sample::ask) {
             Some(Ok(sample)) => model.take(sample),

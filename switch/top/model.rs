@@ -47,6 +47,9 @@ impl Model {
         let before = self.last.take();
         // A switch that started anew counts from nothing.
         let before = before.filter(|before| before.uptime_seconds <= sample.uptime_seconds);
+        if before.is_none() {
+            self.ports.clear();
+        }
         let seconds = before.as_ref().map(|before| sample.at - before.at).unwrap_or_default();
         self.ports.retain(|name, _| sample.ports.contains_key(name));
         for (name, now) in &sample.ports {
@@ -147,6 +150,18 @@ pub(super) mod tests {
             }],
             accounting: [frames, 0, frames - seconds * 500, seconds * 500, 0],
         }
+    }
+
+    #[test]
+    fn what_a_switch_did_before_it_started_anew_is_forgotten() {
+        let start = Instant::now();
+        let mut model = Model::default();
+        model.take(sample(start, 3));
+        model.take(sample(start, 4));
+        assert!(model.ports["nic0"].rates != Rates::default() && model.worker_rates[0] > 0.0);
+        model.take(sample(start + Duration::from_secs(9), 1));
+        let nic = &model.ports["nic0"];
+        assert_eq!((nic.rates, nic.curve.len(), model.worker_rates[0]), (Rates::default(), 0, 0.0));
     }
 
     #[test]
