@@ -1,9 +1,11 @@
 //! Whoever started the switch and wants to hear of it: systemd, by the protocol of sd_notify(3). Without it
 //! nothing is said.
 
+use std::ffi::OsStr;
 use std::io::Result;
-use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
@@ -64,17 +66,44 @@ fn status(switch: &Switch) -> String {
 }
 
 fn tell(state: &[NotifyState<'_>]) {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return };
     let words: String = state.iter().map(|state| format!("{state}\n")).collect();
-    if let Err(error) = send(Path::new(&path), &words) {
+    if let Err(error) = send(&name, &words) {
         tracing::debug!("the supervisor doesn't hear: {error}");
     }
 }
 
 /// Without waiting: a supervisor that is stuck must not have the switch stuck too.
-fn send(path: &Path, words: &str) -> Result<()> {
+fn send(name: &OsStr, words: &str) -> Result<()> {
     let socket = UnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;
-    socket.connect(path)?;
+    socket.connect_addr(&address(name)?)?;
     socket.send(words.as_bytes()).map(|_| ())
+}
+
+/// An `@` stands before a name that is no file's.
+fn address(name: &OsStr) -> Result<SocketAddr> {
+    match name.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_are_found_by_paths_and_by_abstract_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify").into_os_string();
+        let name = format!("@pollux-test-{}", std::process::id()).into();
+        for of in [path, name] {
+            let supervisor = UnixDatagram::bind_addr(&address(&of).unwrap()).unwrap();
+            send(&of, "READY=1\n").unwrap();
+            let mut heard = [0; 32];
+            let octets = supervisor.recv(&mut heard).unwrap();
+            assert_eq!(heard[..octets], *b"READY=1\n");
+        }
+    }
 }

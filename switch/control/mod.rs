@@ -71,7 +71,7 @@ pub use rebalance::{QueueMove, Rebalancing};
 pub use reconfigure::ReconfigureError;
 pub use running::{ChangeError, Running};
 pub(crate) use shared::Shared;
-pub(crate) use sockets::remove_stale as remove_stale_socket;
+pub(crate) use sockets::{listen_alone, remove_stale as remove_stale_socket};
 pub use taps::StartCaptureError;
 pub use vlans::VlanMembers;
 pub use vm::{Connection, Network, QueuePair, VmState};

@@ -5,11 +5,11 @@ use std::fs;
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket};
 use nix::unistd::Group;
 use pollux_config::{VhostRole, VhostUser};
 
@@ -45,6 +45,16 @@ pub(crate) fn remove_stale(path: &Path) -> Result<()> {
     }
 }
 
+/// Listens on `path`, where only the process's own user may come in until [`open_up`] lets others.
+pub(crate) fn listen_alone(path: &Path) -> Result<UnixListener> {
+    let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    bind(listener.as_raw_fd(), &UnixAddr::new(path)?)?;
+    // Nobody can come before it listens.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    listen(&listener, Backlog::MAXCONN)?;
+    Ok(listener.into())
+}
+
 /// Connects without waiting; nor does the stream wait. `EAGAIN`: too many wait there already.
 pub(super) fn connect_at_once(path: &Path) -> nix::Result<UnixStream> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
@@ -77,7 +87,17 @@ pub(super) fn open_up(path: &Path, mode: Option<u32>, group: Option<&str>) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn nobody_else_comes_in_before_he_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let listener = listen_alone(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let _client = UnixStream::connect(&path).unwrap();
+        listener.accept().unwrap();
+        assert_eq!(listen_alone(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
+    }
 
     #[test]
     fn a_dead_socket_goes_and_a_live_one_stays() {

@@ -2,7 +2,6 @@
 
 use std::io::{Error, Result, Write};
 use std::net::Shutdown;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,7 +18,7 @@ use super::lines::{Line, Lines};
 use super::methods::{Arguments, Reply};
 use super::protocol::{Answer, Call, Code, Failure};
 use crate::control::guest::Agents;
-use crate::control::{Happening, remove_stale_socket};
+use crate::control::{Happening, listen_alone, remove_stale_socket};
 
 /// Clients at a time. One more is told so and let go.
 const MAX_CLIENTS: usize = 32;
@@ -65,7 +64,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `path`, for the process's user and group, and has `waker` tell when a call waits. A
+    /// Listens on `path`, for the process's user alone, and has `waker` tell when a call waits. A
     /// socket that nobody listens on any more is replaced.
     ///
     /// # Errors
@@ -74,8 +73,7 @@ impl Server {
     pub fn listen(path: &Path, waker: Waker) -> Result<Self> {
         remove_stale_socket(path)?;
         let about = |error: Error| Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let listener = UnixListener::bind(path).map_err(about)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(about)?;
+        let listener = listen_alone(path).map_err(about)?;
         let (sender, requests) = sync_channel(WAITING);
         let stop = Arc::new(AtomicBool::new(false));
         let hub = Arc::new(Hub::default());

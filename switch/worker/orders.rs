@@ -100,8 +100,11 @@ pub(crate) fn orders(hz: u64) -> (Commander, Orders) {
 impl Commander {
     /// Gives an order. It is followed when the worker takes up the next snapshot.
     pub(crate) fn give(&self, order: Order) {
-        // A worker that is gone needs none.
-        let _ = self.orders.send(order);
+        // A worker that is gone needs none. One that has followed none for so long stands still: whoever waits for
+        // it finds out, and must not be held here instead.
+        if let Err(TrySendError::Full(_)) = self.orders.try_send(order) {
+            tracing::error!("a worker follows no orders, and gets no more: it stands still");
+        }
     }
 
     /// Drops what the worker has given up.
