@@ -51,7 +51,8 @@ pub(super) fn send<P: Platform>(
     let mut refused = Refused::default();
     let mut queues = qos.queues().lock();
     queues.enqueue(frames.drain(..), qos.queues(), qos, context.now_cycles, &mut refused);
-    if qos.serves(context.worker) {
+    // Mirrors' copies wait for the next round: what waits with them may be frames that a mirror is to see.
+    if qos.serves(context.worker) && copies.is_some() {
         serve(port, qos, queues, context, copies.as_deref_mut(), platform);
     } else {
         queues.publish(qos.queues());

@@ -6,7 +6,7 @@ use pollux_engine::Reason;
 use pollux_engine::qos::ClassSpec;
 use pollux_engine::tap::{Capture, CaptureSpec, Mirror, MirrorCounts, MirrorFrom, MirrorTo, Point, Record};
 use pollux_model::PlainFilter;
-use pollux_net::{PortId, PortSet};
+use pollux_net::{PortId, PortSet, Vid};
 
 use crate::rig::*;
 
@@ -128,6 +128,32 @@ fn copies_that_wait_or_are_dropped_are_not_copied_again() {
     rig.workers[0].2.room.insert(port(1), 10);
     rig.round(0);
     assert_eq!(count(&captured(&capture), 1, Point::Tx), 4);
+    assert!(rig.accounting().balances());
+}
+
+/// More frames wait at a port than leave in a round, and copies for a VLAN that it is in come on top.
+#[test]
+fn frames_that_wait_where_copies_go_are_seen_by_that_ports_mirrors() {
+    let received = MirrorFrom::Ports { ports: port(0).set(), rx: true, tx: false };
+    let carried = Mirror { to: MirrorTo::Vlan(Vid::new(999).unwrap()), ..mirror(received, 0) };
+    let mirrors = vec![carried, mirror(sent_by(1), 2)];
+    let counts: Vec<_> = mirrors.iter().map(|mirror| mirror.counts.clone()).collect();
+    let mut rig = Rig::new(&[trunk(), trunk(), trunk(), trunk()], 1).with_egress(1, &egress(8));
+    rig.snapshot = rig.snapshot.with_taps(Vec::new(), mirrors);
+    rig.workers[0].2.room.insert(port(1), 0);
+    for n in 0..600 {
+        rig.give(0, 3, frame(None, &[n as u8; 100]));
+    }
+    rig.settle();
+    rig.workers[0].2.room.remove(&port(1));
+    rig.give(0, 0, frame(None, &[1; 100]));
+    while rig.queues[0].waiting() > 0 {
+        rig.round(0);
+    }
+    let sent: Vec<_> = rig.sent().into_iter().filter(|(to, _)| *to == port(1)).collect();
+    let copies = sent.iter().filter(|(_, octets)| tag(octets).is_some_and(|(_, _, vid)| vid == 999)).count();
+    assert_eq!((sent.len(), copies), (602, 1));
+    assert_eq!([0, 1].map(|n: usize| counts[n].totals().frames), [1, 601]);
     assert!(rig.accounting().balances());
 }
 
