@@ -27,7 +27,8 @@
 //!   ([`Reason::MirrorPort`], checked first of what concerns VLANs). In a VLAN, copies go to every member that
 //!   is up; one that sends the VLAN tagged puts a tag with the TPID 0x8100 and the priority 0 around what they
 //!   have. A sent frame is in the VLAN that it says it is in: the port's, on a trunk that of its tag or the
-//!   native one. Nothing in a VLAN that mirrors send to is copied, nor anything at a port that they send to.
+//!   native one. So is a received one; on an access port it is in the VLAN of a tag that it shouldn't have as
+//!   well. Nothing in a VLAN that mirrors send to is copied, nor anything at a port that they send to.
 //! - **A batch** is learned whole before any of it is looked up. An entry is live while less than
 //!   the ageing time has passed since its source was last seen.
 //! - **Eviction** is outside the model: it panics when its capacity is exceeded, so that a test that

@@ -111,7 +111,7 @@ impl Model {
                 match verdict.and_then(|frame| Ok((self.targets(ingress, &frame, now_seconds)?, frame))) {
                     Ok((targets, frame)) => self.send(&targets, &frame, &mut copies),
                     Err(reason) => {
-                        copies.extend(self.copies_of_dropped(mirror::named_vid(received), received));
+                        copies.extend(self.copies_of_dropped(&self.brought_in(ingress, received), received));
                         Outcome::dropped(ingress, reason)
                     }
                 };
@@ -131,7 +131,7 @@ impl Model {
                     outcome.sent.push((target, bytes));
                 }
                 Err((reason, bytes)) => {
-                    copies.extend(self.copies_of_dropped(mirror::sent_vid(port, &bytes), &bytes));
+                    copies.extend(self.copies_of_dropped(&[mirror::sent_vid(port, &bytes)], &bytes));
                     outcome.drops.push((target, reason));
                 }
             }
@@ -140,7 +140,7 @@ impl Model {
     }
 
     fn copies_of_received(&self, ingress: PortId, frame: &[u8], admitted: Option<&Admitted>) -> Copies {
-        self.copies(mirror::named_vid(frame), frame, |mirror| {
+        self.copies(&self.brought_in(ingress, frame), frame, |mirror| {
             mirror.rx
                 && match &mirror.from {
                     ModelMirrorFrom::Ports(ports) => ports.contains(&ingress) && !self.is_target(ingress),
@@ -152,7 +152,7 @@ impl Model {
 
     fn copies_of_sent(&self, port: PortId, frame: &[u8]) -> Copies {
         let within = mirror::sent_vid(&self.ports[port.index()], frame);
-        self.copies(within, frame, |mirror| {
+        self.copies(&[within], frame, |mirror| {
             mirror.tx
                 && match &mirror.from {
                     ModelMirrorFrom::Ports(ports) => ports.contains(&port),
@@ -162,13 +162,27 @@ impl Model {
         })
     }
 
-    fn copies_of_dropped(&self, within: Option<Vid>, frame: &[u8]) -> Copies {
+    fn copies_of_dropped(&self, within: &[Option<Vid>], frame: &[u8]) -> Copies {
         self.copies(within, frame, |mirror| mirror.from == ModelMirrorFrom::Dropped)
     }
 
-    /// What becomes of the copies of a frame in VLAN `within`, by all mirrors that want it.
-    fn copies(&self, within: Option<Vid>, frame: &[u8], wants: impl Fn(&ModelMirror) -> bool) -> Copies {
-        let carries = |mirror: &ModelMirror| within.is_some_and(|vid| mirror.to == ModelMirrorTo::Vlan(vid));
+    /// The VLANs that a frame may be in for whoever sent it to a port: the one that it comes into, and the one that
+    /// its tag names, unless that is a tunnel customer's.
+    fn brought_in(&self, ingress: PortId, frame: &[u8]) -> [Option<Vid>; 2] {
+        let port = &self.ports[ingress.index()];
+        let named = mirror::named_vid(frame);
+        match port.vlan.mode {
+            _ if self.is_target(ingress) => [None, named],
+            VlanMode::Dot1qTunnel { vid, .. } => [Some(vid), None],
+            VlanMode::Access { vid } => [Some(vid), named],
+            VlanMode::Trunk { native, .. } => [named.or(native), None],
+        }
+    }
+
+    /// What becomes of the copies of a frame that is in one of the VLANs `within`, by all mirrors that want it.
+    fn copies(&self, within: &[Option<Vid>], frame: &[u8], wants: impl Fn(&ModelMirror) -> bool) -> Copies {
+        let carries =
+            |mirror: &ModelMirror| within.iter().flatten().any(|vid| mirror.to == ModelMirrorTo::Vlan(*vid));
         if self.mirrors.iter().any(carries) {
             return Copies::new();
         }

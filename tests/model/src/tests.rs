@@ -364,3 +364,41 @@ fn mirrors_copy_what_comes_leaves_and_is_dropped() {
     );
     assert_eq!(mirrored(&again), [0_usize; 0], "what a mirror made is not copied again");
 }
+
+/// Else two switches that mirror a port into the VLAN of that port send each other copies of copies for ever.
+#[test]
+fn what_comes_into_a_mirrors_vlan_is_not_copied_whatever_its_tag() {
+    let copies = |from: ModelPort, source, rest: &str| {
+        let to = ModelMirrorTo::Vlan(vid(99));
+        let mirror = ModelMirror { from: source, rx: true, tx: false, to, filter: None, snap_length: None };
+        let mut model = switch(vec![from, trunk(&[99], None, false)]).with_mirrors(vec![mirror]);
+        feed(&mut model, 0, &frame(ALL, A, rest), 0).mirrored.len()
+    };
+    let port = || ModelMirrorFrom::Ports(vec![id(0)]);
+    for (from, rest) in [
+        (access(99), "0800"),
+        (access(99), "8100 0000 0800"),
+        (access(99), "8100 0005 0800"),
+        (access(5), "8100 0063 0800"),
+        (trunk(&[5], Some(99), false), "0800"),
+        (trunk(&[5], Some(99), false), "8100 6000 0800"),
+        (trunk(&[5, 99], Some(5), false), "8100 0063 0800"),
+        (tunnel(99, None, Tpid::STag), "8100 0005 0800"),
+    ] {
+        assert_eq!(copies(from.clone(), port(), rest), 0, "{from:?} {rest}");
+        assert_eq!(copies(from.clone(), ModelMirrorFrom::Dropped, rest), 0, "{from:?} {rest}");
+    }
+    assert_eq!(
+        copies(tunnel(5, None, Tpid::STag), port(), "8100 0063 0800"),
+        1,
+        "a customer's VID is his own"
+    );
+    let refusing = tunnel(5, Some(&[7]), Tpid::STag);
+    assert_eq!(copies(refusing, ModelMirrorFrom::Dropped, "8100 0063 0800"), 1, "and so when it is refused");
+    assert_eq!(copies(access(5), port(), "0800"), 1);
+    assert_eq!(
+        copies(trunk(&[5], Some(99), false), port(), "8100 0005 0800"),
+        2,
+        "to the native VLAN's port too"
+    );
+}

@@ -56,7 +56,8 @@ fn show_received<P: Platform>(
     let of = |wanted: &dyn Fn(usize) -> bool| {
         (0..frames.len()).fold(0, |bits, n| bits | u32::from(wanted(n)) << n)
     };
-    let carried = if taps.carries { of(&|n| is_carried(taps, outer_vid(frames[n].head()))) } else { 0 };
+    let table = context.snapshot.port(ingress);
+    let carried = if taps.carries { of(&|n| is_brought(taps, table, frames[n].head())) } else { 0 };
     for mirror in &taps.mirrors {
         let wanted = match mirror.from {
             MirrorFrom::Ports { ports, rx: true, .. } if ports.contains(ingress) => all(frames),
@@ -208,7 +209,8 @@ pub(super) fn refused<P: Platform>(
 ) {
     if let Some(taps) = context.snapshot.taps().filter(|taps| taps.drops) {
         let point = Point::Dropped { reason, inbound: true };
-        let made = |frame: &P::Frame| is_carried(taps, outer_vid(frame.head()));
+        let table = context.snapshot.port(ingress);
+        let made = |frame: &P::Frame| is_brought(taps, table, frame.head());
         let frames = std::slice::from_ref(frame);
         show_dropped(taps, frames, ingress, point, &made, context, copies, platform);
     }
@@ -340,6 +342,13 @@ fn is_made<P: Platform>(
         || is_carried(taps, sent_vid(context.snapshot.port(sight.port), frame.head()))
 }
 
+/// Whether a mirror may have made a frame that came in, on whichever switch: it came into a VLAN that copies are
+/// in, or names one and is refused. A customer's tag names none of ours.
+fn is_brought<P: Platform>(taps: &Taps<P::Filter>, table: &PortTable<P>, head: &[u8]) -> bool {
+    let is_tunnel = matches!(table.admission, Admission::Tunnel { .. });
+    is_carried(taps, sent_vid(table, head)) || (!is_tunnel && is_carried(taps, outer_vid(head)))
+}
+
 /// Whether a VLAN is one that mirrors' copies are in.
 fn is_carried<X>(taps: &Taps<X>, vid: Option<Vid>) -> bool {
     vid.is_some_and(|vid| taps.carriers.contains(vid.value()))
@@ -352,7 +361,8 @@ fn outer_vid(head: &[u8]) -> Option<Vid> {
     Vid::new(u16::from_be_bytes([c, d]) & 0xfff)
 }
 
-/// The VLAN that a frame is in which leaves a port like this, by what it says to whoever receives it.
+/// The VLAN that a frame is in which leaves or comes in at a port like this, by what it says to whoever receives
+/// it.
 fn sent_vid<P: Platform>(table: &PortTable<P>, head: &[u8]) -> Option<Vid> {
     match table.admission {
         Admission::Access { vid } | Admission::Tunnel { vid, .. } => Some(vid),
