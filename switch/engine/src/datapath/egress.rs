@@ -15,9 +15,9 @@ use super::batch::{Batch, Lane, Verdict};
 use super::finish::finish;
 use super::lookup::flood_targets;
 use super::offload::Offload;
-use super::outbox::{self, Outbox};
+use super::outbox::{Outbox, Way};
 use super::platform::Platform;
-use super::tap::{self, Sight};
+use super::tap;
 use crate::Reason;
 use crate::qos::EgressQos;
 use crate::tables::PortTable;
@@ -40,8 +40,8 @@ pub(super) fn egress<P: Platform>(
         let Verdict::Forward(port) = first.verdict else {
             lanes = &lanes[1..];
             if let Some(frame) = frames.next() {
-                let way = Way { lane: first, offload: None, ingress, classes };
-                flood_or_drop(frame, way, context, &mut out, platform);
+                let decided = Decided { lane: first, offload: None, ingress, classes };
+                flood_or_drop(frame, decided, context, &mut out, platform);
             }
             continue;
         };
@@ -71,9 +71,9 @@ pub(super) fn egress<P: Platform>(
     }
 }
 
-/// What a frame's way depends on.
+/// What was decided of a frame, and where it came in.
 #[derive(Clone, Copy)]
-struct Way<'a> {
+struct Decided<'a> {
     lane: &'a Lane,
     /// What its sender left to do.
     offload: Option<&'a Offload>,
@@ -87,17 +87,17 @@ struct Way<'a> {
 fn one_by_one<P: Platform>(
     batch: &mut Batch<P::Frame>,
     context: &Context<'_, P>,
-    out: &mut outbox::Way<'_, P::Frame>,
+    out: &mut Way<'_, P::Frame>,
     platform: &mut P,
 ) {
     let (ingress, classes) = (batch.ingress, batch.classes);
     let lanes = batch.lanes.iter().zip(&batch.offloads).enumerate();
     for (frame, (index, (lane, offload))) in batch.frames.drain(..).zip(lanes) {
         let offload = (batch.unfinished >> index & 1 == 1).then_some(offload);
-        let way = Way { lane, offload, ingress, classes };
+        let decided = Decided { lane, offload, ingress, classes };
         match lane.verdict {
-            Verdict::Forward(port) => send(frame, way, port, context, out, platform),
-            _ => flood_or_drop(frame, way, context, out, platform),
+            Verdict::Forward(port) => send(frame, decided, port, context, out, platform),
+            _ => flood_or_drop(frame, decided, context, out, platform),
         }
     }
 }
@@ -106,16 +106,16 @@ fn one_by_one<P: Platform>(
 #[inline(never)]
 fn flood_or_drop<P: Platform>(
     frame: P::Frame,
-    way: Way<'_>,
+    decided: Decided<'_>,
     context: &Context<'_, P>,
-    out: &mut outbox::Way<'_, P::Frame>,
+    out: &mut Way<'_, P::Frame>,
     platform: &mut P,
 ) {
-    match way.lane.verdict {
-        Verdict::Flood => flood(frame, way, context, out, platform),
+    match decided.lane.verdict {
+        Verdict::Flood => flood(frame, decided, context, out, platform),
         Verdict::Drop(reason) => {
-            context.stats.count_drops(way.ingress, reason, 1);
-            tap::refused(way.ingress, &frame, reason, context, out.copies.as_deref_mut(), platform);
+            context.stats.count_drops(decided.ingress, reason, 1);
+            tap::refused(decided.ingress, &frame, reason, context, out.copies.as_deref_mut(), platform);
         }
         Verdict::Pending | Verdict::Forward(_) => {
             unreachable!("lookup decides every frame that classify left")
@@ -126,22 +126,22 @@ fn flood_or_drop<P: Platform>(
 /// Copies for all targets but the last, which gets the original.
 fn flood<P: Platform>(
     frame: P::Frame,
-    way: Way<'_>,
+    decided: Decided<'_>,
     context: &Context<'_, P>,
-    out: &mut outbox::Way<'_, P::Frame>,
+    out: &mut Way<'_, P::Frame>,
     platform: &mut P,
 ) {
-    let vlan = context.snapshot.vlan(way.lane.vid);
-    let mut targets = flood_targets(vlan, way.ingress, context.links);
-    context.stats.count_replicated(way.ingress, targets.len() as u64 - 1);
+    let vlan = context.snapshot.vlan(decided.lane.vid);
+    let mut targets = flood_targets(vlan, decided.ingress, context.links);
+    context.stats.count_replicated(decided.ingress, targets.len() as u64 - 1);
     while let Some(port) = targets.first() {
         targets = targets.without(port);
         if targets.is_empty() {
-            return send(frame, way, port, context, out, platform);
+            return send(frame, decided, port, context, out, platform);
         }
         match platform.copy(&frame) {
-            Some(copy) => send(copy, way, port, context, out, platform),
-            None => drop(&frame, Reason::NoMbuf, port, context, out, platform),
+            Some(copy) => send(copy, decided, port, context, out, platform),
+            None => tap::dropped(&frame, Reason::NoMbuf, port, context, out.copies.as_deref_mut(), platform),
         }
     }
 }
@@ -149,44 +149,31 @@ fn flood<P: Platform>(
 /// One frame out of one port.
 fn send<P: Platform>(
     mut frame: P::Frame,
-    way: Way<'_>,
+    decided: Decided<'_>,
     port: PortId,
     context: &Context<'_, P>,
-    out: &mut outbox::Way<'_, P::Frame>,
+    out: &mut Way<'_, P::Frame>,
     platform: &mut P,
 ) {
     let len = frame.len();
     let table = context.snapshot.port(port);
-    let tagged = context.snapshot.vlan(way.lane.vid).tagged.contains(port);
+    let tagged = context.snapshot.vlan(decided.lane.vid).tagged.contains(port);
     let outgoing = match &table.egress {
-        None => Outgoing::kept(way.lane),
-        Some(qos) => Outgoing::classed(&mut frame, way.lane, way.classes, qos),
+        None => Outgoing::kept(decided.lane),
+        Some(qos) => Outgoing::classed(&mut frame, decided.lane, decided.classes, qos),
     };
-    let ready = rewrite(&mut frame, way.lane.outer, outgoing, tagged, table);
-    if let (Ok(()), Some(offload)) = (ready, way.offload) {
+    let ready = rewrite(&mut frame, decided.lane.outer, outgoing, tagged, table);
+    if let (Ok(()), Some(offload)) = (ready, decided.offload) {
         let offload = offload.shifted(frame.len() as isize - len as isize);
-        return finish(frame, &offload, way.ingress, port, context, out, platform);
+        return finish(frame, &offload, decided.ingress, port, context, out, platform);
     }
     match ready.and_then(|()| fits(&frame, table)) {
         Ok(()) => {
             out.room(port, context, platform);
             out.extend(port, std::iter::once(frame));
         }
-        Err(reason) => drop(&frame, reason, port, context, out, platform),
+        Err(reason) => tap::dropped(&frame, reason, port, context, out.copies.as_deref_mut(), platform),
     }
-}
-
-fn drop<P: Platform>(
-    frame: &P::Frame,
-    reason: Reason,
-    port: PortId,
-    context: &Context<'_, P>,
-    out: &mut outbox::Way<'_, P::Frame>,
-    platform: &mut P,
-) {
-    context.stats.count_drops(port, reason, 1);
-    let (sight, frames) = (Sight { port, marked: false }, std::slice::from_ref(frame));
-    tap::not_sent(sight, frames, reason, context, out.copies.as_deref_mut(), platform);
 }
 
 /// The tag with which a port sends a frame on tagged VLANs, and whether its priority says anything.

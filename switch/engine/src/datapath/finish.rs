@@ -10,7 +10,7 @@ use super::cut::cut;
 use super::offload::Offload;
 use super::outbox::Way;
 use super::platform::Platform;
-use super::tap::{self, Sight};
+use super::tap;
 use crate::Reason;
 
 /// Puts `frame`, which came from `ingress`, into the outbox of `port`.
@@ -25,7 +25,7 @@ pub(super) fn finish<P: Platform>(
 ) {
     let &Offload { transport, segment_len } = offload;
     if offload.wire_len(frame.len()) > context.snapshot.port(port).max_len {
-        return drop(&frame, Reason::MtuExceeded, port, context, way, platform);
+        return tap::dropped(&frame, Reason::MtuExceeded, port, context, way.copies.as_deref_mut(), platform);
     }
     let offloads = platform.offloads(port);
     let takes = match segment_len {
@@ -44,26 +44,13 @@ pub(super) fn finish<P: Platform>(
                 way.extend(port, std::iter::once(piece));
             }
             // In place of a piece that isn't there, the whole is shown.
-            None => drop(&frame, Reason::NoMbuf, port, context, way, platform),
+            None => tap::dropped(&frame, Reason::NoMbuf, port, context, way.copies.as_deref_mut(), platform),
         });
     } else if !set_checksum(&mut frame, &transport) {
-        return drop(&frame, Reason::NoHeadroom, port, context, way, platform);
+        return tap::dropped(&frame, Reason::NoHeadroom, port, context, way.copies.as_deref_mut(), platform);
     }
     way.room(port, context, platform);
     way.add_long(port, frame, context, platform);
-}
-
-fn drop<P: Platform>(
-    frame: &P::Frame,
-    reason: Reason,
-    port: PortId,
-    context: &Context<'_, P>,
-    way: &mut Way<'_, P::Frame>,
-    platform: &mut P,
-) {
-    context.stats.count_drops(port, reason, 1);
-    let (sight, frames) = (Sight { port, marked: false }, std::slice::from_ref(frame));
-    tap::not_sent(sight, frames, reason, context, way.copies.as_deref_mut(), platform);
 }
 
 /// Computes the checksum and writes it. Returns `false` if the frame's memory is shared.

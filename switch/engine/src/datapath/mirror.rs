@@ -14,7 +14,7 @@ use super::finish::finish;
 use super::offload;
 use super::outbox::Bursts;
 use super::platform::Platform;
-use super::tap::{self, Sight};
+use super::tap;
 use crate::Reason;
 use crate::tap::{Mirror, MirrorTo};
 
@@ -77,7 +77,7 @@ pub(super) fn deliver<P: Platform>(
         }
         match platform.copy(&copy) {
             Some(another) => send(another, mirror.to, port, target, context, to, platform),
-            None => drop(&copy, Reason::NoMbuf, target, context, platform),
+            None => tap::dropped(&copy, Reason::NoMbuf, target, context, None, platform),
         }
     }
 }
@@ -97,7 +97,7 @@ fn send<P: Platform>(
         && context.snapshot.vlan(vid).tagged.contains(target)
         && !copy.push_tag(Tag { tpid: Tpid::CTag, tci: Tci::from_bits(vid.value()) })
     {
-        return drop(&copy, Reason::NoHeadroom, target, context, platform);
+        return tap::dropped(&copy, Reason::NoHeadroom, target, context, None, platform);
     }
     if let Some(qos) = &table.egress {
         copy.set_mark(qos.mark(Tci::from_bits(0), 0, Mark::default()).mirrored());
@@ -115,18 +115,6 @@ fn send<P: Platform>(
             way.room(target, context, platform);
             way.extend(target, std::iter::once(copy));
         }
-        Err(reason) => drop(&copy, reason, target, context, platform),
+        Err(reason) => tap::dropped(&copy, reason, target, context, None, platform),
     }
-}
-
-fn drop<P: Platform>(
-    copy: &P::Frame,
-    reason: Reason,
-    target: PortId,
-    context: &Context<'_, P>,
-    platform: &mut P,
-) {
-    context.stats.count_drops(target, reason, 1);
-    let sight = Sight { port: target, marked: false };
-    tap::not_sent(sight, std::slice::from_ref(copy), reason, context, None, platform);
 }

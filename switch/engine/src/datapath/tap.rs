@@ -197,6 +197,20 @@ pub(super) fn not_sent<P: Platform>(
     }
 }
 
+/// Counts a frame that has no mark and is dropped on its way out of a port, and shows it.
+pub(super) fn dropped<P: Platform>(
+    frame: &P::Frame,
+    reason: Reason,
+    port: PortId,
+    context: &Context<'_, P>,
+    copies: Copies<'_, P::Frame>,
+    platform: &mut P,
+) {
+    context.stats.count_drops(port, reason, 1);
+    let sight = Sight { port, marked: false };
+    not_sent(sight, std::slice::from_ref(frame), reason, context, copies, platform);
+}
+
 /// Shows a frame that is dropped where it came in.
 #[inline(always)]
 pub(super) fn refused<P: Platform>(
