@@ -9,7 +9,9 @@ use pollux_engine::datapath::BURST;
 use pollux_engine::qos::{
     ClassSpec, EgressQos, EgressSpec, IngressQos, IngressSpec, PortQueues, RuleSpec, Service,
 };
-use pollux_engine::tap::{Capture, Mirror, MirrorCounts, MirrorFrom, MirrorTo, Point};
+use pollux_engine::tap::{
+    Capture, CaptureSpec, Mirror, MirrorCounts, MirrorFrom, MirrorTo, MirrorTotals, Point, Record,
+};
 use pollux_engine::{PortSpec, Reason, Snapshot};
 use pollux_model::{
     Accounts, Model, ModelMirror, ModelMirrorFrom, ModelMirrorTo, ModelPort, ModelProfile, Outcome,
@@ -38,12 +40,20 @@ enum Step {
     FlushVlan { vid: Vid },
 }
 
+/// What a capture sees and keeps.
+#[derive(Clone, Debug)]
+struct Part {
+    spec: CaptureSpec,
+    ports: PortSet,
+    filter: Option<PlainFilter>,
+}
+
 #[derive(Clone, Debug)]
 struct Scene {
     ports: Vec<ModelPort>,
     mirrors: Vec<ModelMirror>,
-    /// Whether everything is captured, and drops too.
-    captured: Option<bool>,
+    /// Whether everything is captured, and drops too; and by another capture a part of that.
+    captured: Option<(bool, Part)>,
     statics: Vec<(Vid, Mac, PortId)>,
     steps: Vec<Step>,
 }
@@ -195,6 +205,21 @@ fn step(ports: usize) -> impl Strategy<Value = Step> {
     ]
 }
 
+fn filter() -> impl Strategy<Value = PlainFilter> {
+    (0..16_usize, select(vec![0_u8, 1, 2, 8, 0x81])).prop_map(|(at, value)| PlainFilter { at, value })
+}
+
+fn part() -> impl Strategy<Value = Part> {
+    let snap_length = select(vec![0_usize, 1, 14, 60, 1500, usize::MAX]);
+    let sees = (any::<[bool; 3]>(), snap_length);
+    (sees, 0..64_u64, prop::option::of(filter())).prop_map(
+        |(([rx, tx, drops], snap_length), ports, filter)| {
+            let spec = CaptureSpec { rx, tx, drops, snap_length };
+            Part { spec, ports: PortSet::from_bits(ports), filter }
+        },
+    )
+}
+
 fn mirror(ports: usize) -> impl Strategy<Value = ModelMirror> {
     let from = prop_oneof![
         3 => vec((0..ports).prop_map(id), 1..4).prop_map(ModelMirrorFrom::Ports),
@@ -205,11 +230,9 @@ fn mirror(ports: usize) -> impl Strategy<Value = ModelMirror> {
         (0..ports).prop_map(id).prop_map(ModelMirrorTo::Port),
         vid().prop_map(ModelMirrorTo::Vlan)
     ];
-    let filter =
-        (0..16_usize, select(vec![0_u8, 1, 2, 8, 0x81])).prop_map(|(at, value)| PlainFilter { at, value });
     let directions = select(vec![(true, true), (true, false), (false, true)]);
     let snap_length = prop::option::weighted(0.3, select(vec![1_usize, 14, 60, 1500]));
-    (from, directions, to, prop::option::weighted(0.3, filter), snap_length).prop_map(
+    (from, directions, to, prop::option::weighted(0.3, filter()), snap_length).prop_map(
         |(from, (rx, tx), to, filter, snap_length)| ModelMirror { from, rx, tx, to, filter, snap_length },
     )
 }
@@ -218,7 +241,7 @@ fn scene() -> impl Strategy<Value = Scene> {
     vec(model_port(), 2..7).prop_flat_map(|ports| {
         let count = ports.len();
         let mirrors = prop_oneof![Just(Vec::new()), vec(mirror(count), 1..4)];
-        let taps = (mirrors, select(vec![None, Some(false), Some(true)]));
+        let taps = (mirrors, prop::option::of((any::<bool>(), part())));
         let fixed = (vid(), 0u8..8, 0..count).prop_map(|(vid, n, port)| {
             (vid, Mac::new([2, 0, 0, 0, 0, n]), PortId::from_low_bits(port as u64))
         });
@@ -243,7 +266,7 @@ struct Taps {
 }
 
 impl Taps {
-    fn new(mirrors: &[ModelMirror], captured: Option<bool>) -> Self {
+    fn new(mirrors: &[ModelMirror], captured: Option<&(bool, Part)>) -> Self {
         let mirrors = mirrors.iter().map(|mirror| {
             let &ModelMirror { ref from, rx, tx, to, filter, snap_length } = mirror;
             Mirror {
@@ -263,21 +286,39 @@ impl Taps {
                 counts: Arc::new(MirrorCounts::new(1)),
             }
         });
-        Self { captures: captured.map(capture).into_iter().collect(), mirrors: mirrors.collect() }
+        let captures = captured.into_iter().flat_map(|(drops, part)| {
+            [capture(*drops), Arc::new(Capture::new(part.spec, part.ports, part.filter, 1, 1 << 20))]
+        });
+        Self { captures: captures.collect(), mirrors: mirrors.collect() }
     }
 
-    /// Whether a capture saw each frame once at each point.
-    fn saw(&self, ingress: PortId, received: &[Vec<u8>], got: &Got) -> Result<(), TestCaseError> {
-        let Some(capture) = self.captures.first() else { return Ok(()) };
+    /// Whether a capture saw each frame once at each point, and another its part of that.
+    fn saw(
+        &self,
+        part: Option<&Part>,
+        ingress: PortId,
+        received: &[Vec<u8>],
+        got: &Got,
+    ) -> Result<(), TestCaseError> {
+        let ([capture, other], Some(part)) = (&self.captures[..], part) else { return Ok(()) };
+        let mut of_part = Vec::new();
         let (mut came, mut left, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
         for (record, octets) in captured(capture) {
             prop_assert_eq!((record.kept, record.len), (octets.len(), octets.len()));
+            of_part.extend(part.of(&record, &octets));
             match record.point {
                 Point::Rx => came.push((record.port, octets)),
                 Point::Tx => left.push((record.port, octets)),
                 Point::Dropped { reason, .. } => dropped.push((record.port, reason)),
             }
         }
+        let kept = captured(other).into_iter();
+        // What the one doesn't see, it can't say of the other.
+        let kept =
+            kept.filter(|(record, _)| capture.spec().drops || !matches!(record.point, Point::Dropped { .. }));
+        let kept: Vec<_> =
+            kept.map(|(record, octets)| (record.port, record.point, record.len, octets)).collect();
+        prop_assert_eq!(kept, of_part);
         let sent = got.sent.iter().enumerate();
         let mut sent: Vec<_> =
             sent.flat_map(|(n, of)| of.iter().map(move |octets| (id(n), octets.clone()))).collect();
@@ -293,6 +334,41 @@ impl Taps {
         );
         Ok(())
     }
+}
+
+impl Part {
+    /// What it keeps of a frame.
+    fn of(&self, record: &Record, octets: &[u8]) -> Option<(PortId, Point, usize, Vec<u8>)> {
+        let sees = match record.point {
+            Point::Rx => self.spec.rx,
+            Point::Tx => self.spec.tx,
+            Point::Dropped { .. } => self.spec.drops,
+        };
+        let chosen = self.filter.is_none_or(|filter| filter.chooses(octets));
+        let kept = octets[..octets.len().min(self.spec.snap_length)].to_vec();
+        (sees && chosen && self.ports.contains(record.port)).then_some((
+            record.port,
+            record.point,
+            record.len,
+            kept,
+        ))
+    }
+}
+
+/// What the model says that a mirror has done.
+fn totals(outcomes: &[Outcome], mirror: usize) -> MirrorTotals {
+    let chosen = outcomes.iter().flat_map(|outcome| &outcome.chosen);
+    let mut totals = MirrorTotals::default();
+    for (_, octets) in chosen.filter(|(number, _)| *number == mirror) {
+        match octets {
+            Some(octets) => {
+                totals.frames += 1;
+                totals.octets += *octets as u64;
+            }
+            None => totals.lost += 1,
+        }
+    }
+    totals
 }
 
 /// The engine's tables of these ports.
@@ -395,7 +471,8 @@ fn flatten(ports: usize, outcomes: &[Outcome]) -> Got {
 
 fn play(scene: Scene) -> Result<(), TestCaseError> {
     let Scene { mut ports, mirrors, captured, statics, steps } = scene;
-    let taps = Taps::new(&mirrors, captured);
+    let taps = Taps::new(&mirrors, captured.as_ref());
+    let part = captured.as_ref().map(|(_, part)| part);
     let sorts = !mirrors.is_empty();
     let mut model = Model::new(ports.clone(), AGEING_SECONDS, 4096, statics.clone()).with_mirrors(mirrors);
     let mut bench = Bench::new(snapshot(&ports, &taps), ports.len(), links(&ports), AGEING_SECONDS, &statics);
@@ -405,7 +482,7 @@ fn play(scene: Scene) -> Result<(), TestCaseError> {
             Step::Burst { port, frames } => {
                 let outcomes = model.burst(id(port), &frames, bench.now_seconds);
                 let mut got = bench.burst(id(port), frames.clone());
-                taps.saw(id(port), &frames, &got)?;
+                taps.saw(part, id(port), &frames, &got)?;
                 let mut wanted = flatten(ports.len(), &outcomes);
                 if sorts {
                     // Copies may leave before or after what they are copies of.
@@ -437,14 +514,53 @@ fn play(scene: Scene) -> Result<(), TestCaseError> {
     }
     let theirs = Accounts::of(&all);
     let ours = bench.accounting();
-    let mirrored = all.iter().any(|outcome| !outcome.mirrored.is_empty());
-    let counted: u64 = taps.mirrors.iter().map(|mirror| mirror.counts.totals().frames).sum();
-    prop_assert_eq!(counted > 0, mirrored);
+    for (number, mirror) in taps.mirrors.iter().enumerate() {
+        prop_assert_eq!(mirror.counts.totals(), totals(&all, number));
+    }
     prop_assert!(theirs.balance() && ours.balances(), "{theirs:?} {ours:?}");
     prop_assert_eq!(
         (ours.rx, ours.replicated, ours.tx, ours.dropped),
         (theirs.rx as u64, theirs.replicated as u64, theirs.tx as u64, theirs.drops as u64)
     );
+    Ok(())
+}
+
+/// As the model has it, but that there is memory for so many copies in each burst: what isn't sent for want of it is
+/// dropped at the port that it was for, and each mirror knows how many of its own.
+fn play_without_memory(scene: Scene, copies: usize) -> Result<(), TestCaseError> {
+    let Scene { ports, mut mirrors, statics, steps, .. } = scene;
+    // Of frames that weren't sent or were dropped for want of memory, other mirrors would see less or more.
+    mirrors.retain(|mirror| mirror.from != ModelMirrorFrom::Dropped);
+    mirrors.iter_mut().for_each(|mirror| (mirror.rx, mirror.tx) = (true, false));
+    let taps = Taps::new(&mirrors, None);
+    let mut model = Model::new(ports.clone(), AGEING_SECONDS, 4096, statics.clone()).with_mirrors(mirrors);
+    let mut bench = Bench::new(snapshot(&ports, &taps), ports.len(), links(&ports), AGEING_SECONDS, &statics);
+    bench.copies = copies;
+    let mut all = Vec::new();
+    for step in steps {
+        let Step::Burst { port, frames } = step else { continue };
+        let outcomes = model.burst(id(port), &frames, bench.now_seconds);
+        let wanted = flatten(ports.len(), &outcomes);
+        let got = bench.burst(id(port), frames);
+        let fates = |of: &Got, n: usize| {
+            of.sent[n].len() + of.drops.iter().filter(|(port, _)| *port == id(n)).count()
+        };
+        for n in 0..ports.len() {
+            prop_assert_eq!(fates(&got, n), fates(&wanted, n));
+        }
+        let missing = got.drops.iter().filter(|(_, reason)| *reason == Reason::NoMbuf).count();
+        prop_assert!(missing > 0 || got.drops == wanted.drops);
+        all.extend(outcomes);
+    }
+    for (number, mirror) in taps.mirrors.iter().enumerate() {
+        let (ours, theirs) = (mirror.counts.totals(), totals(&all, number));
+        prop_assert_eq!(ours.frames + ours.lost, theirs.frames + theirs.lost);
+        prop_assert!(ours.octets <= theirs.octets && ours.lost >= theirs.lost);
+        if copies == 0 {
+            prop_assert_eq!(ours.frames, 0);
+        }
+    }
+    prop_assert!(bench.accounting().balances(), "{:?}", bench.accounting());
     Ok(())
 }
 
@@ -474,5 +590,14 @@ proptest! {
     #[test]
     fn does_what_the_model_does(scene in scene()) {
         play(scene)?;
+    }
+
+    #[test]
+    fn copies_without_memory_are_lost_and_counted(
+        scene in scene(),
+        mirrors in vec(mirror(2), 1..4),
+        copies in 0..64_usize,
+    ) {
+        play_without_memory(Scene { mirrors, ..scene }, copies)?;
     }
 }

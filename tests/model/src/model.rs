@@ -6,7 +6,19 @@ use crate::{
     ModelMirror, ModelMirrorFrom, ModelMirrorTo, ModelProfile, Outcome, Reason, bytes, egress, mirror,
 };
 
-type Copies = Vec<(PortId, Result<Vec<u8>, Reason>)>;
+/// What mirrors made of a frame, as an [`Outcome`] has it.
+#[derive(Default)]
+struct Copies {
+    mirrored: Vec<(PortId, Result<Vec<u8>, Reason>)>,
+    chosen: Vec<(usize, Option<usize>)>,
+}
+
+impl Copies {
+    fn extend(&mut self, more: Self) {
+        self.mirrored.extend(more.mirrored);
+        self.chosen.extend(more.chosen);
+    }
+}
 
 /// A port of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +127,7 @@ impl Model {
                         Outcome::dropped(ingress, reason)
                     }
                 };
-            outcome.mirrored = copies;
+            (outcome.mirrored, outcome.chosen) = (copies.mirrored, copies.chosen);
             outcome
         });
         outcomes.collect()
@@ -184,10 +196,10 @@ impl Model {
         let carries =
             |mirror: &ModelMirror| within.iter().flatten().any(|vid| mirror.to == ModelMirrorTo::Vlan(*vid));
         if self.mirrors.iter().any(carries) {
-            return Copies::new();
+            return Copies::default();
         }
-        let mut copies = Copies::new();
-        for mirror in self.mirrors.iter().filter(|mirror| wants(mirror)) {
+        let mut copies = Copies::default();
+        for (number, mirror) in self.mirrors.iter().enumerate().filter(|(_, mirror)| wants(mirror)) {
             let Some(copy) = mirror.copy(frame) else { continue };
             let numbers = (0..self.ports.len()).filter_map(PortId::new);
             let (targets, vid): (Vec<_>, _) = match mirror.to {
@@ -196,12 +208,10 @@ impl Model {
                     (numbers.filter(|port| self.is_member(*port, vid)).collect(), Some(vid))
                 }
             };
-            for target in targets {
-                let port = &self.ports[target.index()];
-                if port.up {
-                    copies.push((target, mirror::send(port, &copy, vid)));
-                }
-            }
+            let up: Vec<_> = targets.into_iter().filter(|port| self.ports[port.index()].up).collect();
+            copies.chosen.push((number, (!up.is_empty()).then_some(copy.len())));
+            let sent = |target: PortId| (target, mirror::send(&self.ports[target.index()], &copy, vid));
+            copies.mirrored.extend(up.into_iter().map(sent));
         }
         copies
     }

@@ -48,6 +48,9 @@ pub struct Outcome {
     pub drops: Vec<(PortId, Reason)>,
     /// What became of the copies that mirrors made, at the port that each went to.
     pub mirrored: Vec<(PortId, Result<Vec<u8>, Reason>)>,
+    /// Mirrors that chose it, by number, once for each time, with the octets of the copy; `None`: where it should go
+    /// was no link.
+    pub chosen: Vec<(usize, Option<usize>)>,
 }
 
 impl Outcome {

@@ -16,6 +16,16 @@ pub(crate) struct Memory {
     ingress: PortId,
     waiting: VecDeque<Vec<u8>>,
     sent: Vec<Vec<Vec<u8>>>,
+    /// Copies that there is memory for.
+    copies_left: usize,
+}
+
+impl Memory {
+    fn takes_copy(&mut self) -> bool {
+        let left = self.copies_left.checked_sub(1);
+        self.copies_left = left.unwrap_or(0);
+        left.is_some()
+    }
 }
 
 impl Platform for Memory {
@@ -39,11 +49,11 @@ impl Platform for Memory {
     }
 
     fn copy(&mut self, frame: &Vec<u8>) -> Option<Vec<u8>> {
-        Some(frame.clone())
+        self.takes_copy().then(|| frame.clone())
     }
 
     fn copy_start(&mut self, frame: &Vec<u8>, len: usize) -> Option<Vec<u8>> {
-        Some(frame[..len.min(frame.len())].to_vec())
+        self.takes_copy().then(|| frame[..len.min(frame.len())].to_vec())
     }
 
     fn frame(&mut self, octets: &[u8]) -> Option<Vec<u8>> {
@@ -89,6 +99,8 @@ pub(crate) struct Bench {
     pub(crate) fdb: Fdb,
     pub(crate) links: PortSet,
     pub(crate) now_seconds: u32,
+    /// Copies that there is memory for in each burst.
+    pub(crate) copies: usize,
     snapshot: Snapshot<Memory>,
     stats: WorkerStats,
     batch: Batch<Vec<u8>>,
@@ -113,6 +125,7 @@ impl Bench {
             fdb,
             links,
             now_seconds: START_SECONDS,
+            copies: usize::MAX,
             snapshot,
             stats: WorkerStats::new(),
             batch: Batch::new(),
@@ -127,7 +140,8 @@ impl Bench {
 
     pub(crate) fn burst(&mut self, ingress: PortId, frames: Vec<Vec<u8>>) -> Got {
         let before = self.drops();
-        let mut memory = Memory { ingress, waiting: frames.into(), sent: vec![Vec::new(); self.ports] };
+        let sent = vec![Vec::new(); self.ports];
+        let mut memory = Memory { ingress, waiting: frames.into(), sent, copies_left: self.copies };
         let context = Context {
             snapshot: &self.snapshot,
             fdb: &self.fdb,
