@@ -64,8 +64,9 @@ pub const DEFAULT_RING: u16 = 4096;
 /// Addresses of a port besides its device's own: what common NICs filter by.
 pub const MAX_MACS: usize = 63;
 
-/// Frames that a worker takes from a queue at once; the most is what stages work on together.
-pub const RX_BURST: RangeInclusive<u16> = 1..=32;
+/// Frames that a worker takes from a queue at once: what vector drivers of NICs deal in at least, which take none
+/// when they are asked for fewer, and what stages work on together at most.
+pub const RX_BURST: RangeInclusive<u16> = 4..=32;
 
 /// MTU in octets, from what IPv4 demands (RFC 791).
 pub const MTU: RangeInclusive<u16> = 68..=MAX_MTU;

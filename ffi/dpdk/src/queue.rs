@@ -104,7 +104,7 @@ impl RxQueue {
         self.receive_some(burst, u16::MAX)
     }
 
-    /// As [`receive`](Self::receive), no more than `most`.
+    /// As [`receive`](Self::receive), no more than `most`: 4 at least, or a vector driver gives nothing.
     #[inline]
     pub fn receive_some<const N: usize>(&mut self, burst: &mut ArrayVec<Mbuf, N>, most: u16) -> usize {
         let len = burst.len();

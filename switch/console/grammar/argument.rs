@@ -86,7 +86,7 @@ pub static ARGUMENTS: &[Argument] = &[
     argument("QUEUES", Kind::Number(1, MAX_WORKERS as u64), "how many queues"),
     argument("DESCRIPTORS", Kind::Number(64, 4096), "descriptors of a ring, 64 to 4096"),
     argument("MTU", Kind::Number(68, MAX_MTU as u64), "octets of a frame's payload, as in 9000"),
-    argument("BURST", Kind::Number(1, 512), "frames of a burst"),
+    argument("BURST", Kind::Number(4, 32), "frames of a burst"),
     argument("LEVEL", Kind::Number(0, 3), "0 to 3"),
     argument("SIZE", Kind::Number(1, 65_536), "entries of the redirection table"),
     argument("MASKS", Kind::Word, "which entries: a mask for each 64 of them, as in 0xff,0x1"),
