@@ -110,6 +110,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_dev_rss_reta_query",
     "rte_eth_dev_rss_reta_update",
     "rte_eth_dev_rx_intr_ctl_q",
+    "rte_eth_dev_rx_intr_ctl_q_get_fd",
     "rte_eth_dev_rx_intr_disable",
     "rte_eth_dev_rx_intr_enable",
     "rte_eth_dev_set_link_down",

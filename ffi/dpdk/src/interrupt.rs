@@ -1,5 +1,6 @@
 //! Waiting until a device says that frames have come, instead of asking it over and over.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
@@ -26,6 +27,20 @@ impl Drop for Armed<'_> {
     }
 }
 
+/// Whether each of a started port's rx queues has an interrupt of its own. Of queues that share a vector, a second
+/// thread that waits would be told that it was added and never be woken (DPDK makes success of -EEXIST).
+pub(crate) fn is_each_told_apart(port: u16, queues: u16) -> bool {
+    // SAFETY: takes any numbers.
+    let descriptor = |queue| unsafe { sys::rte_eth_dev_rx_intr_ctl_q_get_fd(port, queue) };
+    queues == 1 || all_differ((0..queues).map(descriptor))
+}
+
+/// Whether all are descriptors, and no two the same.
+fn all_differ(mut descriptors: impl Iterator<Item = i32>) -> bool {
+    let mut seen = HashSet::new();
+    descriptors.all(|descriptor| descriptor >= 0 && seen.insert(descriptor))
+}
+
 impl RxQueue {
     /// Whether the device can say that frames have come on this queue: only where its port was started
     /// [so](crate::PortConfig::rx_interrupts). Never on a VM's port: having a VM say so isn't safe beside the
@@ -40,8 +55,9 @@ impl RxQueue {
         }
         let (port, queue) = (self.port(), self.index());
         let (epoll, operation) = (sys::SHIM_EPOLL_PER_THREAD, sys::SHIM_INTR_EVENT_ADD);
-        // SAFETY: takes any numbers. The lease keeps the port started, and what is added is the calling
-        // thread's until `Armed` takes it away, before the queue can go.
+        // SAFETY: takes any numbers. The lease keeps the port started. What is added is the queue's alone, as
+        // `may_interrupt` is of ports whose queues share no vector, and so the calling thread's until `Armed` takes
+        // it away, before the queue can go.
         let added =
             unsafe { sys::rte_eth_dev_rx_intr_ctl_q(port, queue, epoll, operation, std::ptr::null_mut()) };
         if added != 0 {
@@ -85,4 +101,17 @@ pub fn await_frames<'q>(queues: impl Iterator<Item = &'q mut RxQueue>, timeout: 
         sys::rte_epoll_wait(sys::SHIM_EPOLL_PER_THREAD, events.as_mut_ptr(), MOST as i32, milliseconds)
     };
     Some(came > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queues_that_share_a_vector_are_not_told_apart() {
+        let apart = |descriptors: &[i32]| all_differ(descriptors.iter().copied());
+        assert!(apart(&[7, 8, 9]));
+        assert!(!apart(&[7, 8, 7]));
+        assert!(!apart(&[7, -1]), "one without");
+    }
 }

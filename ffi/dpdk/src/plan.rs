@@ -30,7 +30,7 @@ pub struct PortConfig {
     pub multi_segment_tx: bool,
     /// Whether the port takes frames for any address, as a switch's must.
     pub promiscuous: bool,
-    /// Whether rx queues may interrupt whoever waits for frames. Ports that can't don't mind; a VM's never do.
+    /// Whether rx queues may interrupt whoever waits for frames. Ports that can't start without; a VM's never do.
     pub rx_interrupts: bool,
     /// Rx and tx offloads to ask for besides, DPDK's bits.
     pub offloads: (u64, u64),
@@ -82,6 +82,11 @@ pub enum Note {
     MtuNeedsStop,
     /// Statistics must be read at least this often, in seconds.
     ReadStatisticsEvery(u32),
+}
+
+impl Note {
+    pub(crate) const NO_RX_INTERRUPTS: Self =
+        Self::Unsupported("say on which rx queue frames have come; workers that poll it sleep instead");
 }
 
 impl fmt::Display for Note {

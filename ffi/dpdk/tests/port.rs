@@ -359,3 +359,26 @@ fn frames_reach_the_kernel_and_come_back() {
     assert!(!std::path::Path::new("/sys/class/net").join(&iface).exists());
     assert_eq!(pool.in_use(), 0);
 }
+
+#[test]
+fn queues_interrupt_where_each_has_an_interrupt_of_its_own() {
+    let eal = eal();
+    let pool = pool(&eal);
+    let config = PortConfig { rx_queues: 2, tx_queues: 2, rx_interrupts: true, ..PortConfig::default() };
+    let interrupts = |device: Device, config: &PortConfig| {
+        let mut port = device.attach(&eal).ok()?.start(config, from_ref(&pool)).unwrap();
+        let mut queues = port.take_queues().unwrap();
+        assert_eq!(queues.rx.len(), 2);
+        Some(queues.rx.iter_mut().map(|queue| queue.has_interrupt()).collect::<Vec<_>>())
+    };
+    let none = Device::new("net_null0");
+    assert_eq!(interrupts(none, &config), Some(vec![false; 2]), "it starts without");
+    let tap = || Device::new(format!("net_tap0,iface=pli{}", std::process::id() % 1_000_000));
+    let Some(came) = interrupts(tap(), &config) else {
+        eprintln!("skipped: the kernel has no tun device");
+        return;
+    };
+    assert_eq!(came, [true; 2]);
+    let unasked = PortConfig { rx_interrupts: false, ..config };
+    assert_eq!(interrupts(tap(), &unasked), Some(vec![false; 2]));
+}

@@ -19,6 +19,7 @@ pub use capabilities::Offload;
 
 use crate::error::{Error, Result, check};
 use crate::events::Subscription;
+use crate::interrupt;
 use crate::plan::{Plan, PortConfig};
 use crate::queue::{RxQueue, TxQueue};
 use crate::vhost::{self, Vhost};
@@ -190,7 +191,9 @@ impl Port<Stopped> {
         match self.configure_and_start(config, pools) {
             Ok(plan) => {
                 self.inner.started.store(true, Ordering::Release);
-                let interrupts = plan.config.rx_interrupts && self.inner.vhost.is_none();
+                let interrupts = plan.config.rx_interrupts
+                    && self.inner.vhost.is_none()
+                    && interrupt::is_each_told_apart(self.inner.number, plan.config.rx_queues);
                 self.inner.rx_interrupts.store(interrupts, Ordering::Release);
                 let port = self.change(Started { plan, taken: false });
                 let events = port.events();

@@ -25,7 +25,7 @@ impl Port<Stopped> {
         }
         let mut plan = Plan::new(&info, &config, smallest);
         let config = &plan.config;
-        let conf = sys::shim_port_conf {
+        let mut conf = sys::shim_port_conf {
             rx_queues: config.rx_queues,
             tx_queues: config.tx_queues,
             mtu: config.mtu.into(),
@@ -38,8 +38,17 @@ impl Port<Stopped> {
             rx_interrupts: (config.rx_interrupts && self.inner.vhost.is_none()).into(),
         };
         // SAFETY: takes any port number and reads `conf` only. The port is stopped and no queue is out.
-        let ret = unsafe { sys::shim_port_configure(number, &conf) };
+        let configure = |conf: &sys::shim_port_conf| unsafe { sys::shim_port_configure(number, conf) };
+        let mut ret = configure(&conf);
+        if ret != 0 && conf.rx_interrupts != 0 {
+            // Some refuse to be configured with interrupts that they haven't got, as virtio without vectors does.
+            conf.rx_interrupts = 0;
+            ret = configure(&conf);
+            plan.config.rx_interrupts = false;
+            plan.notes.push(Note::NO_RX_INTERRUPTS);
+        }
         check("rte_eth_dev_configure", name, ret)?;
+        let config = &plan.config;
         if let Some(vhost) = &self.inner.vhost {
             vhost.restrict()?;
         }
