@@ -40,6 +40,13 @@ pub struct Directions {
     pub tx: bool,
 }
 
+impl Directions {
+    /// As the file says it; `None`: neither.
+    pub fn word(self) -> Option<&'static str> {
+        DIRECTIONS.iter().find(|(_, directions)| *directions == self).map(|(word, _)| *word)
+    }
+}
+
 /// Where a mirror's copies go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MirrorTo {

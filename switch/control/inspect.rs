@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::describe::vlan_in_words;
 use super::ports::LivePort;
-use super::{LinkState, Switch};
+use super::{LinkState, Switch, mtu};
 
 /// What everybody wants to know of a port.
 #[derive(Clone, Debug, Serialize)]
@@ -260,7 +260,8 @@ impl Switch {
         self.eal.dump(what)
     }
 
-    fn live(&self, name: &str) -> Option<&LivePort> {
+    /// The port of this name.
+    pub(super) fn live(&self, name: &str) -> Option<&LivePort> {
         self.ports.iter().find(|live| live.name == name)
     }
 
@@ -281,10 +282,7 @@ impl Switch {
             driver: info.map(|info| info.driver).unwrap_or_default(),
             link: LinkState::from(live.link),
             enabled: port.enabled,
-            mtu: match &port.kind {
-                PortKind::Device(_) => chosen.mtu,
-                PortKind::VhostUser(_) => port.mtu,
-            },
+            mtu: mtu(port, live),
             vlan: vlan_in_words(&port.vlan),
             profile: port.profile.clone(),
             rx_queues: chosen.rx_queues,

@@ -119,11 +119,7 @@ impl LiveMirror {
         MirrorState {
             name: config.name.clone(),
             from,
-            direction: directions.map(|Directions { rx, tx }| match (rx, tx) {
-                (true, true) => "both",
-                (true, false) => "rx",
-                _ => "tx",
-            }),
+            direction: directions.and_then(Directions::word),
             to: match &config.to {
                 To::Port(name) => Target::Port(name.clone()),
                 To::Vlan(vid) => Target::Vlan(vid.value()),

@@ -337,8 +337,7 @@ impl Switch {
 
     /// How a port's device pauses its link; the outer `None`: there is no such port.
     pub fn flow_control(&self, name: &str) -> Option<Result<dpdk::FlowControl, dpdk::Error>> {
-        let port = self.ports.iter().find(|port| port.name == name)?;
-        Some(port.device.flow_control())
+        Some(self.live(name)?.device.flow_control())
     }
 
     /// What ports do about priorities, and have counted: of those that have a profile, or regenerate

@@ -142,11 +142,7 @@ impl Switch {
             link: port.link,
             mtu: config.map_or(0, |config| mtu(config, port)),
             addresses: self.shared.fdb.len_of(port.id),
-            resets: self
-                .port_resets()
-                .into_iter()
-                .find(|(name, _)| *name == port.name)
-                .map_or(0, |(_, count)| count),
+            resets: self.resets_of(&port.name),
             vm,
         }
     }

@@ -125,10 +125,9 @@ impl Switch {
         self.watchdog.workers.iter().all(|progress| !progress.told)
     }
 
-    /// How often each port was reset because its device took no frame any more; ports that never were are left
-    /// out.
-    pub fn port_resets(&self) -> Vec<(String, u64)> {
-        self.watchdog.resets.iter().map(|(port, resets)| (port.clone(), resets.count)).collect()
+    /// How often the port of this name was reset because its device took no frame any more.
+    pub(super) fn resets_of(&self, port: &str) -> u64 {
+        self.watchdog.resets.get(port).map_or(0, |resets| resets.count)
     }
 
     /// Looks whether workers go on.

@@ -94,7 +94,7 @@ impl Switch {
     /// Descriptors of a port's rx queue that held frames when they were last counted. The outer `None`: there
     /// is no such queue; the inner one: its device can't tell.
     pub fn rx_queue_fill(&self, port: &str, queue: u16) -> Option<Option<u32>> {
-        let port = self.ports.iter().find(|live| live.name == port)?;
+        let port = self.live(port)?;
         Some(port.counters.get(usize::from(queue))?.fill())
     }
 

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dpdk::PacketFilter;
+use pollux_config::Directions;
 use pollux_engine::tap::Capture;
 use pollux_net::PortId;
 
@@ -108,12 +109,7 @@ impl LiveCapture {
         CaptureState {
             name: name.clone(),
             ports: (!request.ports.is_empty()).then(|| request.ports.clone()),
-            direction: match (request.rx, request.tx) {
-                (true, true) => Some("both"),
-                (true, false) => Some("rx"),
-                (false, true) => Some("tx"),
-                (false, false) => None,
-            },
+            direction: Directions { rx: request.rx, tx: request.tx }.word(),
             dropped: request.dropped,
             filter: request.filter.clone(),
             snap_length: request.snap_length,

@@ -142,6 +142,13 @@ fn resolve_any(running: &Running, port: Option<&str>) -> Result<Option<String>, 
     port.map(|port| resolve(running, port)).transpose()
 }
 
+/// Whether a port of this name is wanted, of all or of the one that the parameters name.
+fn wanted(running: &Running, arguments: Arguments) -> Result<impl Fn(&str) -> bool, Failure> {
+    let MaybePort { port } = arguments.parse()?;
+    let port = resolve_any(running, port.as_deref())?;
+    Ok(move |name: &str| port.as_ref().is_none_or(|port| port == name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

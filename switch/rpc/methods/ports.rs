@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::change::{changed, refused};
 use super::fdb::mac;
 use super::switch::{balance, losses};
-use super::{Arguments, Failure, MaybePort, Method, OnePort, Reply, resolve, resolve_any, toml};
+use super::{Arguments, Failure, MaybePort, Method, OnePort, Reply, resolve, resolve_any, toml, wanted};
 use crate::control::{ChangeError, Edit, LinkState, Running};
 use crate::rpc::Code;
 
@@ -33,28 +33,27 @@ pub(super) const METHODS: &[(&str, Method)] = &[
 ];
 
 /// Those of `ports` that are wanted, by their names.
-fn wanted<T: Serialize>(
+pub(super) fn those_wanted<T: Serialize>(
     running: &Running,
     arguments: Arguments,
     ports: Vec<T>,
     name: impl Fn(&T) -> &str,
 ) -> Result<Reply, Failure> {
-    let MaybePort { port } = arguments.parse()?;
-    let port = resolve_any(running, port.as_deref())?;
-    let is_wanted = |of: &&T| port.as_ref().is_none_or(|port| port == name(of));
-    Ok(json!({ "ports": ports.iter().filter(is_wanted).collect::<Vec<_>>() }).into())
+    let wanted = wanted(running, arguments)?;
+    let ports: Vec<_> = ports.iter().filter(|of| wanted(name(of))).collect();
+    Ok(json!({ "ports": ports }).into())
 }
 
 fn list(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
-    wanted(running, arguments, running.switch.port_summaries(), |port| &port.port)
+    those_wanted(running, arguments, running.switch.port_summaries(), |port| &port.port)
 }
 
 fn info(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
-    wanted(running, arguments, running.switch.port_infos(), |port| &port.summary.port)
+    those_wanted(running, arguments, running.switch.port_infos(), |port| &port.summary.port)
 }
 
 fn queues(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
-    wanted(running, arguments, running.switch.port_queues(), |port| &port.port)
+    those_wanted(running, arguments, running.switch.port_queues(), |port| &port.port)
 }
 
 fn extended_stats(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
@@ -65,7 +64,7 @@ fn extended_stats(running: &mut Running, arguments: Arguments) -> Result<Reply, 
     }
     let ports = running.switch.extended_since_cleared().into_iter();
     let ports = ports.map(|(port, xstats)| Port { port, xstats }).collect();
-    wanted(running, arguments, ports, |port| &port.port)
+    those_wanted(running, arguments, ports, |port| &port.port)
 }
 
 fn stats(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
@@ -134,7 +133,10 @@ fn clear(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> 
 }
 
 /// What a port's device answered; the outer `None`: the port is gone.
-fn told<T: Serialize>(port: &str, answer: Option<Result<T, dpdk::Error>>) -> Result<Reply, Failure> {
+pub(super) fn told<T: Serialize>(
+    port: &str,
+    answer: Option<Result<T, dpdk::Error>>,
+) -> Result<Reply, Failure> {
     let answer = answer.ok_or_else(|| refused(ChangeError::NoPort(port.to_owned())))?;
     let answer = answer.map_err(|error| Failure::new(Code::Failed, format!("port {port}: {error}")))?;
     Ok(json!(answer).into())
@@ -282,9 +284,8 @@ fn detach(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure>
 }
 
 fn vhost(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
-    let MaybePort { port } = arguments.parse()?;
-    let port = resolve_any(running, port.as_deref())?;
+    let wanted = wanted(running, arguments)?;
     let mut vms = running.switch.vms();
-    vms.retain(|vm| port.as_ref().is_none_or(|port| *port == vm.port));
+    vms.retain(|vm| wanted(&vm.port));
     Ok(Reply::Vms(vms))
 }

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::change::changed;
-use super::{Arguments, Failure, MaybePort, Method, OnePort, Reply, resolve, resolve_any, toml};
+use super::ports::{those_wanted, told};
+use super::{Arguments, Failure, Method, OnePort, Reply, resolve, toml};
 use crate::control::Running;
-use crate::rpc::Code;
 
 pub(super) const METHODS: &[(&str, Method)] = &[
     ("qos.show", show),
@@ -30,29 +30,27 @@ struct SetPriorityFlowControl {
 }
 
 fn show(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
-    let MaybePort { port } = arguments.parse()?;
-    let port = resolve_any(running, port.as_deref())?;
-    let mut states = running.switch.qos();
-    states.retain(|state| port.as_ref().is_none_or(|port| *port == state.port));
-    Ok(json!({ "ports": states }).into())
+    those_wanted(running, arguments, running.switch.qos(), |state| &state.port)
 }
 
 fn flow_control(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
     let OnePort { port } = arguments.parse()?;
     let port = resolve(running, &port)?;
-    let failed = |error| Failure::new(Code::Failed, format!("port {port}: {error}"));
-    let has = running.switch.flow_control(&port).expect("the port was found").map_err(failed)?;
-    let has = json!({
-        "port": port,
-        "rx": has.rx,
-        "tx": has.tx,
-        "high_water": has.high_water,
-        "low_water": has.low_water,
-        "pause_time": has.pause_time,
-        "send_xon": has.send_xon,
-        "autoneg": has.autoneg,
+    let has = running.switch.flow_control(&port).map(|has| {
+        has.map(|has| {
+            json!({
+                "port": port,
+                "rx": has.rx,
+                "tx": has.tx,
+                "high_water": has.high_water,
+                "low_water": has.low_water,
+                "pause_time": has.pause_time,
+                "send_xon": has.send_xon,
+                "autoneg": has.autoneg,
+            })
+        })
     });
-    Ok(has.into())
+    told(&port, has)
 }
 
 fn set_flow_control(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Arguments, Failure, MaybePort, Method, Reply, resolve_any};
+use super::{Arguments, Failure, Method, Reply, wanted};
 use crate::control::Running;
 use crate::rpc::{Code, VERSION};
 
@@ -73,9 +73,7 @@ pub(super) fn balance(running: &Running) -> Value {
 }
 
 fn drops(running: &mut Running, arguments: Arguments) -> Result<Reply, Failure> {
-    let MaybePort { port } = arguments.parse()?;
-    let port = resolve_any(running, port.as_deref())?;
-    let wanted = |name: &str| port.as_ref().is_none_or(|port| port == name);
+    let wanted = wanted(running, arguments)?;
     let mut drops = Vec::new();
     for (name, totals) in running.switch.totals().into_iter().chain(running.switch.departed()) {
         let reasons = totals.drops_by_reason().filter(|_| wanted(&name));
