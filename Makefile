@@ -65,9 +65,11 @@ test-nic: release ## A guest with emulated Intel NICs behind an IOMMU, and Pollu
 	tests/nic/run.py --pollux $(POLLUX)
 
 deb: release ## The Debian package, in target/debian
+	@scripts/setup.sh deb
 	@packaging/deb/build.sh $(POLLUX)
 
 test-deb: deb ## Installs, runs, removes and purges that package on a copy of this machine's files, which is thrown away
+	@scripts/setup.sh deb
 	@packaging/deb/test.sh $$(ls -t $(or $(CARGO_TARGET_DIR),target)/debian/pollux_*.deb | head -1)
 
 clean: ## Removes what was built

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and running Pollux needs and this machine lacks.
-#   scripts/setup.sh build|demo|test|vm|peers|qos ...
+#   scripts/setup.sh build|demo|test|vm|peers|qos|deb ...
 # Debian and Ubuntu packages through apt-get; cargo-nextest and cargo-deny through cargo where there is none.
 set -euo pipefail
 
@@ -12,6 +12,7 @@ declare -A packages=(
     [test]="$build $run tcpdump tshark tmux python3-scapy prometheus"
     [vm]="$build $run qemu-system-x86 qemu-guest-agent busybox-static iperf3 python3"
     [qos]="$build $run iperf3"
+    [deb]="$build dpkg-dev binutils adduser systemd"
     [peers]="$build dpdk-dev openvswitch-switch-dpdk"
 )
 declare -A tools=([test]="cargo-nextest" [lint]="cargo-deny")

@@ -58,13 +58,19 @@ grep -q '^ready after' "$layers/said" || fail "it doesn't get ready: $(cat "$lay
 group=$(inside stat -c %G:%a /run/pollux/control.sock)
 [ "$group" = pollux:660 ] || fail "the control socket is $group"
 inside pollux exec show port stats all
-inside curl -sf http://127.0.0.1:9475/readyz || fail "it isn't ready"
+ready=$(inside bash -c 'exec 3<>/dev/tcp/127.0.0.1/9475; printf "GET /readyz HTTP/1.0\r\n\r\n" >&3; head -1 <&3')
+[[ $ready == *" 200 "* ]] || fail "it isn't ready: $ready"
 kill -TERM $running
 wait $running || fail "it ends badly: $(cat "$layers/said")"
 
 say "removing"
 inside dpkg -r pollux >/dev/null
 [ ! -e "$root/usr/bin/pollux" ] && [ -e "$root/etc/pollux/pollux.toml" ] || fail "removal keeps the file, and only that"
+say "installing again"
+inside dpkg -i /tmp/pollux.deb >/dev/null
+[ ! -L "$root/etc/systemd/system/pollux.service" ] || fail "the unit is masked"
+inside pollux check
+inside dpkg -r pollux >/dev/null
 say "purging"
 inside dpkg -P pollux >/dev/null
 rm -f "$root"/etc/{group,gshadow}- "$root"/var/cache/ldconfig/aux-cache
