@@ -251,6 +251,45 @@ mod tests {
         assert!(Happening::KINDS.contains(&change.kind()));
     }
 
+    /// The rows of the contract's table of events: a kind, and what its row says.
+    fn documented() -> Vec<(&'static str, &'static str)> {
+        let (_, table) =
+            include_str!("../../docs/control.md").split_once("| kind | fields |\n").expect("a table");
+        let rows = table.lines().skip(1).map_while(|line| line.strip_prefix("| `")?.split_once("` | "));
+        rows.collect()
+    }
+
+    #[test]
+    fn the_contract_has_every_kind_with_its_fields() {
+        let mut rows = documented();
+        assert_eq!(rows.pop().expect("a row").0, "lost", "what the socket itself adds");
+        let mut kinds: Vec<_> = rows.iter().map(|(kind, _)| *kind).collect();
+        kinds.sort_unstable();
+        let mut known = Happening::KINDS.to_vec();
+        known.sort_unstable();
+        assert_eq!(kinds, known);
+        let port = || "a".to_owned();
+        let link = dpdk::Link { up: true, mbps: None, full_duplex: true, autoneg: true };
+        let one_of_each = [
+            Happening::Link(LinkChange { port: port(), link }),
+            Happening::Vm { port: port(), up: true },
+            Happening::Addresses { learned: 1, moved: 1, aged: 1, evicted: 1 },
+            Happening::Drops { port: port(), reason: Reason::Runt, frames: 1 },
+            Happening::Worker { worker: 0, cpu: 0, stuck: true, seconds: 1.0 },
+            Happening::Reset { port: port(), why: String::new(), done: true },
+            Happening::Rebalance { moves: Vec::new(), reason: String::new() },
+            Happening::Config { by: "edit", summary: String::new() },
+        ];
+        assert_eq!(one_of_each.len(), Happening::KINDS.len());
+        for happening in one_of_each {
+            let (_, row) = rows.iter().find(|(kind, _)| *kind == happening.kind()).expect("a row");
+            let fields = happening.fields();
+            for field in fields.as_object().unwrap().keys() {
+                assert!(row.contains(&format!("`{field}`")), "{}: {field} is not in {row}", happening.kind());
+            }
+        }
+    }
+
     #[test]
     fn many_drops_are_told_by_reason() {
         let mut before = PortTotals::default();
