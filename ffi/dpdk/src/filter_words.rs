@@ -29,9 +29,9 @@ pub(crate) fn looked_up(expression: &str) -> Option<&str> {
 
 /// The word that `text` begins with, as libpcap's scanner has them, and whether a backslash makes it a name.
 fn word(text: &str) -> Option<(&str, bool)> {
-    if text.starts_with('\\') {
-        let end = text[1..].find([' ', '!', '(', ')', '\n', '\t']).map_or(text.len(), |end| end + 1);
-        return Some((&text[..end], true));
+    if let Some(name) = text.strip_prefix('\\') {
+        let end = name.find([' ', '!', '(', ')', '\n', '\t']).unwrap_or(name.len());
+        return Some((&text[..=end], true));
     }
     let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let run = |inside: &dyn Fn(char) -> bool| &text[..text.find(|c| !inside(c)).unwrap_or(text.len())];
