@@ -122,8 +122,12 @@ impl DpdkPlatform {
         }
     }
 
-    /// Waits until a device says that frames have come, if all can.
+    /// Waits until a device says that frames have come, if all can and some are wanted: what nobody takes would end
+    /// each wait at once.
     pub(super) fn await_interrupt(&mut self, timeout: Duration) -> Option<bool> {
+        if !self.receives {
+            return None;
+        }
         dpdk::await_frames(self.sources.iter_mut().map(|source| &mut source.queue), timeout)
     }
 
