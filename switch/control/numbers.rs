@@ -125,7 +125,8 @@ impl Switch {
     fn is_ready(&self) -> bool {
         let started =
             self.config.ports.iter().all(|port| self.ports.iter().any(|live| live.name == port.name));
-        started && self.shared.behind().is_none()
+        // A worker that rests takes the tables up when it looks next; one that doesn't stands still.
+        started && self.lost().is_empty() && (self.shared.behind().is_none() || self.is_healthy())
     }
 
     fn numbers_of(&self, port: &LivePort) -> PortNumbers {

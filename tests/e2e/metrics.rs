@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::harness::http::{free_address, get};
 use crate::harness::prometheus::{Prometheus, promtool};
-use crate::harness::{Switch, Vm, run_to_end, wait};
+use crate::harness::{Switch, Vm, pcap, run_to_end, wait};
 use crate::vhost::{config, introduce, socket};
 
 /// What Prometheus asks for.
@@ -289,6 +289,27 @@ fn who_asks_for_nothing_is_in_nobodys_way() {
 }
 
 #[test]
+fn a_switch_without_one_of_its_ports_is_not_ready() {
+    let folder = TempDir::new().unwrap();
+    let input = folder.path().join("in");
+    pcap::write(&input, &[]);
+    let device = pcap::device(0, &[(&input, &folder.path().join("out"))]);
+    let listen = free_address();
+    let port = format!("[ports.lab]\ndevice = \"{device}\"\nrx_ring = 64\ntx_ring = 64\n");
+    let switch = Switch::start(&format!("{}{port}", served(folder.path(), listen)));
+    let ready = || get(listen, "/readyz", OPEN).unwrap().status;
+    assert_eq!(ready(), 200);
+    std::fs::remove_file(&input).unwrap();
+    let mut client = Client::connect(&switch.socket()).unwrap();
+    client.call("port.reset", json!({ "port": "lab" })).unwrap_err();
+    assert_eq!(ready(), 503);
+    assert_eq!(get(listen, "/healthz", OPEN).unwrap().status, 200);
+    switch.call("port.detach", json!({ "name": "lab" }));
+    assert_eq!(ready(), 200);
+    switch.stop();
+}
+
+#[test]
 fn metrics_move_with_the_file_or_stay_where_they_are() {
     let folder = TempDir::new().unwrap();
     let [first, second] = [free_address(), free_address()];
@@ -314,14 +335,13 @@ fn metrics_move_with_the_file_or_stay_where_they_are() {
     // Another process's port, and a port that comes in the same file, which it then doesn't.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken_at = taken.local_addr().unwrap();
-    let wanted = format!("{}[ports.late]\ndevice = \"net_null9\"\n", at(taken_at));
     // A trial says what the change would.
     let mut client = Client::connect(&switch.socket()).unwrap();
-    let tried = client.call("config.check", json!({ "text": wanted })).unwrap_err().to_string();
+    let tried = client.call("config.check", json!({ "text": at(taken_at) })).unwrap_err().to_string();
     assert!(tried.contains("metrics can't be served here: Address already in use"), "{tried}");
-    let tried = switch.call("config.diff", json!({ "text": wanted }));
+    let tried = switch.call("config.diff", json!({ "text": at(taken_at) }));
     assert!(tried["refused"].to_string().contains("metrics can't be served here"), "{tried}");
-    switch.rewrite(&wanted);
+    switch.rewrite(&format!("{}[ports.late]\ndevice = \"net_null9\"\n", at(taken_at)));
     let refused = switch.exec("config reload");
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(2), "{said}");
