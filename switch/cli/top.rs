@@ -6,7 +6,6 @@ use crate::rpc::{CallError, DEFAULT_SOCKET};
 use crate::top::{self, TopError};
 
 use super::Outcome;
-use super::signals::stop_on_signals;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct TopArguments {
@@ -26,14 +25,16 @@ pub(super) fn top(arguments: &TopArguments) -> Outcome {
         );
         return Outcome::BadInput;
     }
-    let stop = match stop_on_signals() {
-        Ok(stop) => stop,
-        Err(error) => {
-            eprintln!("signals can't be handled: {error}");
-            return Outcome::Failed;
-        }
+    // In a thread of its own: who waits for keys of a terminal that is gone doesn't look at anything else.
+    let ended = || {
+        top::leave();
+        std::process::exit(Outcome::Done as i32);
     };
-    match top::run(&arguments.control, arguments.interval, &stop) {
+    if let Err(error) = ctrlc::set_handler(ended) {
+        eprintln!("signals can't be handled: {error}");
+        return Outcome::Failed;
+    }
+    match top::run(&arguments.control, arguments.interval) {
         Ok(()) => Outcome::Done,
         Err(error) => {
             eprintln!("{error}");

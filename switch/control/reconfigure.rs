@@ -401,7 +401,7 @@ impl Switch {
             }
         }
         self.config = config.without(&gone);
-        self.lost = gone;
+        self.lost.extend(gone);
         // What it was before can be had again, or else what there was stays.
         let qos = self.prepare_qos(&self.config, &fresh).unwrap_or_else(|error| {
             lost.push(error.to_string());

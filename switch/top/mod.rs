@@ -9,7 +9,6 @@ mod sample;
 mod view;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
@@ -19,7 +18,7 @@ use crate::rpc::{CallError, Client};
 use keys::{State, Then};
 use model::Model;
 
-/// How long a key is waited for before signals are looked at.
+/// How long a key is waited for before the screen is drawn anew.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long the switch may take for an answer: keys and signals wait meanwhile.
@@ -36,13 +35,13 @@ pub enum TopError {
     Terminal(#[from] std::io::Error),
 }
 
-/// Draws the switch whose control socket this is, every `interval`, until `q` is pressed or `stop` is raised. A
-/// switch that ends is waited for.
+/// Draws the switch whose control socket this is, every `interval`, until `q` is pressed. A switch that
+/// ends is waited for.
 ///
 /// # Errors
 ///
 /// No switch answers at the start; the terminal can't be drawn on.
-pub fn run(socket: &Path, interval: Duration, stop: &AtomicBool) -> Result<(), TopError> {
+pub fn run(socket: &Path, interval: Duration) -> Result<(), TopError> {
     let mut client = Some(connect(socket)?);
     let mut model = Model::default();
     if let Some(client) = &mut client {
@@ -50,7 +49,7 @@ pub fn run(socket: &Path, interval: Duration, stop: &AtomicBool) -> Result<(), T
     }
     // Puts the terminal back, also where something panics.
     let mut terminal = ratatui::try_init()?;
-    let ended = watch(&mut terminal, socket, client, model, interval, stop);
+    let ended = watch(&mut terminal, socket, client, model, interval);
     ratatui::restore();
     ended
 }
@@ -61,17 +60,21 @@ fn connect(socket: &Path) -> Result<Client, CallError> {
     Ok(client)
 }
 
+/// Puts the terminal back, for whoever ends the process otherwise.
+pub fn leave() {
+    ratatui::restore();
+}
+
 fn watch(
     terminal: &mut DefaultTerminal,
     socket: &Path,
     mut client: Option<Client>,
     mut model: Model,
     interval: Duration,
-    stop: &AtomicBool,
 ) -> Result<(), TopError> {
     let mut state = State::default();
     let mut next = Instant::now() + interval;
-    while !stop.load(Ordering::SeqCst) {
+    loop {
         terminal.draw(|frame| view::draw(frame, &model, &mut state))?;
         if event::poll(PATIENCE.min(next.saturating_duration_since(Instant::now())))?
             && let Event::Key(key) = event::read()?
@@ -96,5 +99,4 @@ fn watch(
             None => {}
         }
     }
-    Ok(())
 }

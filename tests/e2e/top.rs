@@ -108,6 +108,21 @@ fn rates_drops_and_vms_are_drawn() {
     wait("the program to end", || (!terminal.tmux(&["has-session"]).status.success()).then_some(()));
 }
 
+/// Whoever closes the window leaves nothing that runs on.
+#[test]
+fn it_ends_with_its_terminal() {
+    let folder = TempDir::new().unwrap();
+    let switch = Switch::start(&config(folder.path(), 1, "server"));
+    let terminal = top(&switch);
+    terminal.await_text("1 ports");
+    let told = terminal.tmux(&["display-message", "-p", "#{pane_pid}"]).stdout;
+    let process = Path::new("/proc").join(String::from_utf8(told).unwrap().trim());
+    assert!(process.exists());
+    drop(terminal);
+    wait("the program to end", || (!process.exists()).then_some(()));
+    switch.stop();
+}
+
 #[test]
 fn without_a_terminal_or_a_switch_it_says_what_to_do() {
     let (_, output) = run_to_end(&["top"]);
