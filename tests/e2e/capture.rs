@@ -9,7 +9,7 @@ use pollux::rpc::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Lab, Switch, frame, wait};
+use crate::harness::{Lab, Switch, bound, frame, wait};
 use crate::namespaces::port;
 
 fn start(switch: &Switch, params: Value, file: &impl AsFd) -> Result<Value, String> {
@@ -182,7 +182,7 @@ fn what_cannot_be_captured_is_refused() {
 #[test]
 fn a_capture_streams_into_a_pipe_until_its_reader_goes() {
     let (_lab, [a, _b], switch) = two_hosts();
-    let mut reader = Command::new("tcpdump");
+    let mut reader = bound("tcpdump");
     reader
         .args(["-n", "-c", "3", "-r", "-", "udp"])
         .stdin(Stdio::piped())

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Switch, wait};
+use crate::harness::{Switch, bound, wait};
 use crate::vhost::config;
 
 const POLLUX: &str = env!("CARGO_BIN_EXE_pollux");
@@ -105,7 +105,7 @@ struct Terminal {
 impl Terminal {
     fn open(control: &Path, state: &Path) -> Self {
         let console = format!("{POLLUX} cli --control {}", control.display());
-        let mut command = Command::new("script");
+        let mut command = bound("script");
         command.args(["--quiet", "--echo", "never", "--command", &console, "/dev/null"]);
         command.env("XDG_STATE_HOME", state).env("TERM", "xterm");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -149,6 +149,14 @@ impl Terminal {
         self.press(keys);
         let status = wait("the console to end", || self.child.try_wait().unwrap());
         assert!(status.success(), "{status}\n{}", self.screen.lock().unwrap());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // Without its terminal the console ends as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

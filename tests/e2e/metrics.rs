@@ -51,19 +51,32 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
     parsed.collect()
 }
 
+/// A switch of two VMs that serves its numbers, and where. Another process may take the TCP port that was free.
+fn serving(folder: &Path) -> (Switch, SocketAddr) {
+    wait("a TCP port that is free", || {
+        let listen = free_address();
+        let switch = Switch::launch(None, &served(folder, listen));
+        let taken = || switch.stderr.text().contains("metrics can't be served on");
+        let up = switch
+            .stdout
+            .find(|lines| lines.iter().any(|line| line.starts_with("ready after ")).then_some(()));
+        if up.is_none() && taken() { None } else { Some((switch.ready(), listen)) }
+    })
+}
+
 /// Two VMs exchange frames, more than the second's port can take at once, and then rest.
 fn exchange(switch: &Switch, folder: &Path) -> [Vm; 2] {
     let mut one = Vm::connect(&socket(folder, 1), 1);
     let mut two = Vm::connect(&socket(folder, 2), 2);
     introduce(&mut [&mut one, &mut two]);
     let (to_two, to_one) = (two.mac, one.mac);
+    let received = |of: &str| switch.ask(&format!("show port stats {of}"))["ports"][0]["rx_frames"].as_u64();
     one.send(to_two, "-", 0, 5_000);
     two.send(to_one, "-", 0, 5_000);
-    wait("the queues to be empty", || {
-        let before = switch.ask("show port stats all");
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        let after = switch.ask("show port stats all");
-        (before == after && after["accounting"]["queued"] == 0).then_some(())
+    let sent = [("vm1", one.sent), ("vm2", two.sent)];
+    wait("all frames to be received, and the queues to be empty", || {
+        let all = sent.iter().all(|&(port, frames)| received(port) == Some(frames));
+        (all && switch.ask("show accounting")["queued"] == 0).then_some(())
     });
     [one, two]
 }
@@ -117,8 +130,7 @@ fn packaging(path: &str) -> PathBuf {
 #[test]
 fn prometheus_has_what_the_console_shows_to_the_frame() {
     let folder = TempDir::new().unwrap();
-    let listen = free_address();
-    let switch = Switch::start(&served(folder.path(), listen));
+    let (switch, listen) = serving(folder.path());
     let prometheus = Prometheus::watch(listen, &packaging("prometheus/pollux.rules.yml"));
     let vms = exchange(&switch, folder.path());
     let shown = shown(&switch.ask("show port stats all"));
@@ -175,8 +187,7 @@ fn expressions(json: &Value) -> Vec<String> {
 #[test]
 fn what_ships_with_it_names_what_there_is() {
     let folder = TempDir::new().unwrap();
-    let listen = free_address();
-    let switch = Switch::start(&served(folder.path(), listen));
+    let (switch, listen) = serving(folder.path());
     let text = scrape(listen, "*/*");
     let file = folder.path().join("scrape");
     std::fs::write(&file, &text).unwrap();
@@ -248,8 +259,7 @@ fn the_alerts_are_raised_when_they_should() {
 #[test]
 fn totals_outlive_their_ports() {
     let folder = TempDir::new().unwrap();
-    let listen = free_address();
-    let switch = Switch::start(&served(folder.path(), listen));
+    let (switch, listen) = serving(folder.path());
     let vms = exchange(&switch, folder.path());
     let before = samples(&scrape(listen, OPEN));
     vms.into_iter().for_each(Vm::shut_down);
@@ -270,8 +280,7 @@ fn totals_outlive_their_ports() {
 #[test]
 fn who_asks_for_nothing_is_in_nobodys_way() {
     let folder = TempDir::new().unwrap();
-    let listen = free_address();
-    let switch = Switch::start(&served(folder.path(), listen));
+    let (switch, listen) = serving(folder.path());
     let idle: Vec<_> = (0..200).map(|_| TcpStream::connect(listen).unwrap()).collect();
     let mut slow = TcpStream::connect(listen).unwrap();
     slow.write_all(b"GET /metrics HT").unwrap();

@@ -1,30 +1,42 @@
 //! `pollux top` in a real terminal: tmux is one, and tells what is on it.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use crate::harness::{Switch, Vm, frame, run_to_end, wait};
+use crate::harness::{Switch, Vm, bound, frame, run_to_end, wait};
 use crate::vhost::{config, introduce, socket};
 
 /// A terminal in which a program runs. Both end with this value.
 struct Terminal {
+    server: Child,
     folder: TempDir,
 }
 
 impl Terminal {
     fn run(program: &[&str]) -> Self {
-        let terminal = Self { folder: TempDir::new().unwrap() };
-        let size = ["-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "35"];
-        let output = terminal.tmux(&[&size[..], program].concat());
-        assert!(output.status.success(), "{output:?}");
+        let folder = TempDir::new().unwrap();
+        let mut server = bound("tmux");
+        // In the foreground, so that it is this process's own.
+        server.arg("-S").arg(folder.path().join("tmux")).args(["-f", "/dev/null", "-D"]);
+        let server = server.stdin(Stdio::null()).spawn().unwrap();
+        let terminal = Self { server, folder };
+        let session = ["new-session", "-d", "-x", "120", "-y", "35"];
+        let session = [&session[..], program].concat();
+        wait("tmux to open a terminal", || terminal.tmux(&session).status.success().then_some(()));
         terminal
     }
 
     fn tmux(&self, arguments: &[&str]) -> Output {
         let server = self.folder.path().join("tmux");
-        Command::new("tmux").arg("-S").arg(server).args(arguments).output().expect("tmux is installed")
+        Command::new("tmux")
+            .arg("-N")
+            .arg("-S")
+            .arg(server)
+            .args(arguments)
+            .output()
+            .expect("tmux is installed")
     }
 
     /// What is on the screen.
@@ -52,6 +64,8 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         self.tmux(&["kill-server"]);
+        let _ = self.server.kill();
+        let _ = self.server.wait();
     }
 }
 

@@ -13,7 +13,9 @@ mod raw;
 mod switch;
 mod vm;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub use closing::Closing;
@@ -37,6 +39,14 @@ pub fn wait<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
         assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// A program that runs on beside a test, and is killed with the test's thread, however that ends.
+pub fn bound(program: impl AsRef<OsStr>) -> Command {
+    // util-linux has it, as every Debian does; it becomes the program, under the same process number.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
 }
 
 /// Fails where the tests can't run, and says what is missing.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::http::{free_address, get};
-use super::{Lines, wait};
+use super::{Lines, bound, wait};
 
 /// Prometheus itself, on a port and with a memory of its own. It is killed when this is dropped.
 pub struct Prometheus {
@@ -29,7 +29,7 @@ impl Prometheus {
         );
         std::fs::write(&file, text).unwrap();
         let address = free_address();
-        let mut child = Command::new("prometheus")
+        let mut child = bound("prometheus")
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))

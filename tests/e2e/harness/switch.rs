@@ -10,7 +10,7 @@ use pollux::rpc::Client;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Closing, Lines, Namespace, require_root, runtime_dir, wait};
+use super::{Closing, Lines, Namespace, bound, require_root, runtime_dir, wait};
 
 const FILE: &str = "pollux.toml";
 const SOCKET: &str = "control.sock";
@@ -65,10 +65,11 @@ impl Switch {
         let file = folder.path().join(FILE);
         std::fs::write(&file, config).unwrap();
         let pollux = env!("CARGO_BIN_EXE_pollux");
+        remove_orphans();
         let mut command = match around {
-            [] => Command::new(pollux),
+            [] => bound(pollux),
             [program, arguments @ ..] => {
-                let mut command = Command::new(program);
+                let mut command = bound(program);
                 command.args(arguments).arg(pollux);
                 command
             }
@@ -205,6 +206,19 @@ impl Drop for Switch {
             let stdout = self.stdout.text();
             let told = stdout.lines().filter(|line| !line.starts_with("stats "));
             println!("the switch said:\n{}\n{}", told.collect::<Vec<_>>().join("\n"), self.stderr.text());
+        }
+    }
+}
+
+/// Removes what DPDK left of tests and switches that were killed, whose names end with their process's number.
+fn remove_orphans() {
+    let Ok(entries) = std::fs::read_dir(runtime_dir("")) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_str().filter(|name| name.starts_with("pollux-")).unwrap_or_default();
+        let owner = name.rsplit('-').next().and_then(|last| last.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
         }
     }
 }

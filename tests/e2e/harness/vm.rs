@@ -14,6 +14,8 @@ pub struct Vm {
     lines: Lines,
     errors: Lines,
     pub mac: [u8; 6],
+    /// Frames that it has sent by being told to.
+    pub sent: u64,
 }
 
 /// What a VM received of one stream.
@@ -99,7 +101,7 @@ impl Vm {
             .unwrap();
         let lines = Lines::of(child.stdout.take().unwrap());
         let errors = Lines::of(child.stderr.take().unwrap());
-        Self { child, lines, errors, mac }
+        Self { child, lines, errors, mac, sent: 0 }
     }
 
     /// Waits until both sides know of each other.
@@ -129,6 +131,7 @@ impl Vm {
         let lengths = lengths.iter().map(usize::to_string).collect::<Vec<_>>().join("/");
         self.say(&format!("send {to} {from} {tags} {first} {count} {lengths} {queue}"));
         self.answer(before, |line| (line == format!("sent {count}")).then_some(()));
+        self.sent += u64::from(count);
     }
 
     /// Has it take its device away. What it has received is forgotten.
