@@ -33,7 +33,8 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    const WORDS: [(&'static str, Self); 6] = [
+    /// Every level, under its name in the file.
+    pub const WORDS: [(&'static str, Self); 6] = [
         ("error", Self::Error),
         ("warn", Self::Warn),
         ("info", Self::Info),

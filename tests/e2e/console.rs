@@ -126,6 +126,38 @@ fn the_session_makes_two_vms_in_vlans_with_qos_and_saves_them() {
     again.stop();
 }
 
+/// Commands of the README's transcript, each with what the README has it answer.
+fn transcript() -> Vec<(&'static str, Vec<&'static str>)> {
+    let readme = include_str!("../../README.md");
+    let (_, block) = readme.split_once("```text\npollux> ").expect("a transcript");
+    let (block, _) = block.split_once("\n```").expect("its end");
+    let step = |step: &'static str| {
+        let mut lines = step.lines();
+        (lines.next().expect("a command"), lines.map(str::trim_end).collect())
+    };
+    block.split("\npollux> ").map(step).collect()
+}
+
+#[test]
+fn the_readmes_transcript_is_what_the_session_answers() {
+    let steps = transcript();
+    // What the queues of two ports look like would fill the page.
+    let session_lines = include_str!("../../docs/session.txt").lines();
+    let commands = session_lines.filter(|line| !line.starts_with('#') && *line != "show qos");
+    assert_eq!(steps.iter().map(|(command, _)| *command).collect::<Vec<_>>(), commands.collect::<Vec<_>>());
+
+    let folder = TempDir::new().unwrap();
+    let switch = Switch::start(&start_of_session());
+    let mut client = Client::connect(&switch.socket()).unwrap();
+    for (command, answer) in steps {
+        let line = command.replace("/run/pollux", folder.path().to_str().unwrap());
+        let shown = run(&Command::parse(&line).unwrap().unwrap(), &mut client).unwrap();
+        let shown = shown.replace(switch.file().to_str().unwrap(), "/etc/pollux/pollux.toml");
+        assert_eq!(shown.lines().map(str::trim_end).collect::<Vec<_>>(), answer, "{command}");
+    }
+    switch.stop();
+}
+
 /// The switch that the session starts with: one port.
 fn start_of_session() -> String {
     "[switch]\ncores = [0]\nhugepages = false\nmemory = \"192MiB\"\n[fdb]\ncapacity = 1024\n\

@@ -82,6 +82,7 @@ fn value(kind: Kind, dice: &mut Dice, folder: &Path) -> String {
             _ => (least + dice.below(64) as u64).min(most).to_string(),
         },
         Kind::Numbers(..) => dice.one(&["7,6", "1,0,2,3,4,5,6,7", "0", "0,0,0,0,0,0,0,0"]).to_owned(),
+        Kind::Masks => dice.one(&["0xff,0x1", "(0x3,1)", "0"]).to_owned(),
         Kind::Weights => dice.one(&["5=8,4=4", "0=1", "7=1000,7=1"]).to_owned(),
         Kind::Quantity => dice.one(&["1MiB", "10ms", "60s", "2Gbit", "500kpps", "1.5Mbit", "7x"]).to_owned(),
         Kind::File => match dice.below(4) {

@@ -115,8 +115,8 @@ pub(super) static ABSENT: &[Absent] = &[
     absent("set verbose", "the switch prints no frames", "`capture start - port PORT` shows them, in pcapng"),
     absent(
         "set log",
-        "what is logged is decided when the switch starts",
-        "set the environment's POLLUX_LOG, as in POLLUX_LOG=debug",
+        "the log has areas of its own and levels by name, and DPDK's libraries are one of its areas",
+        "`set log dpdk debug`, or `set log global LEVEL` for areas that have no level of their own",
     ),
     absent("set nbport|portmask|portlist", "every port takes part", "`port stop PORT` and `port start PORT`"),
     absent(

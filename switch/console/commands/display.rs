@@ -76,11 +76,11 @@ pub(super) static ENTRIES: &[Entry] = &[
         |args, switch| steps::each(args, switch, "port.macs"),
         render::macs,
     ),
-    call(
+    steps(
         "show port PORT rss reta [SIZE MASKS]",
         "which queue each entry of the redirection table leads to",
         "show port vm1 rss reta",
-        |args| ("port.rss", port_or_all(args)),
+        reta,
         render::reta,
     ),
     call(
@@ -161,6 +161,20 @@ pub(super) static ENTRIES: &[Entry] = &[
         render::vms,
     ),
 ];
+
+/// The redirection table, which has as many entries as whoever names a size says.
+fn reta(args: &Args, switch: &mut dyn Caller) -> Result<Value, Failed> {
+    let answer = switch.call("port.rss", port_or_all(args))?;
+    let entries = answer["reta"].as_array().map_or(0, Vec::len);
+    match args.get("SIZE").and_then(|size| size.parse::<usize>().ok()) {
+        Some(size) if size != entries => Err(Failed::Input(format!(
+            "the redirection table of port {} has {entries} entries; write {entries} for {size}, or leave out size and \
+             masks for all of it",
+            args.get("PORT").unwrap_or_default()
+        ))),
+        _ => Ok(answer),
+    }
+}
 
 fn clear(args: &Args) -> (&'static str, Value) {
     let what = if args.has("xstats") { "xstats" } else { "stats" };

@@ -68,7 +68,7 @@ pub(super) static ENTRIES: &[Entry] = &[
     ),
     steps(
         "tx_vlan set pvid PORT VID on|off",
-        "sets a port's VLAN for untagged frames: an access port's own, or a trunk's native one",
+        "sets the VLAN that a port takes and sends untagged: an access port's own, or a trunk's native one",
         "tx_vlan set pvid vm2 20 on",
         |args, switch| set_native(args, switch, args.has("on")),
         render::changes,

@@ -52,6 +52,20 @@ pub(super) static ENTRIES: &[Entry] = &[
         },
         render::changes,
     ),
+    call(
+        "set log global off|error|warn|info|debug|trace",
+        "sets what the log tells of areas that have no level of their own",
+        "set log global info",
+        |args| edit(set(&["log", "level"], args.word(3))),
+        render::edited,
+    ),
+    call(
+        "set log config|dpdk|metrics|ports|rpc|workers off|error|warn|info|debug|trace",
+        "sets what the log tells of one area",
+        "set log dpdk error",
+        |args| edit(set(&["log", "areas", args.word(2)], args.word(3))),
+        render::edited,
+    ),
     steps(
         "set record-core-cycles on",
         "says that each worker's cycles are counted, as they always are",
@@ -110,5 +124,26 @@ fn mempool(args: &Args, switch: &mut dyn Caller) -> Result<Value, Failed> {
     match parts.into_iter().find(|part| part.starts_with(&format!("mempool <{pool}>"))) {
         Some(part) => Ok(json!({ "text": part })),
         None => Err(Failed::Input(format!("there is no pool {pool}; `show memory` lists them"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::Command;
+    use pollux_config::{LogArea, LogLevel};
+
+    #[test]
+    fn every_area_and_level_of_the_log_can_be_set() {
+        for (level, _) in LogLevel::WORDS {
+            let edit = |of: &str| {
+                let line = format!("set log {of} {level}");
+                Command::parse(&line).unwrap().unwrap().call().unwrap().1["edits"][0].clone()
+            };
+            assert_eq!(edit("global"), json!({ "set": ["log", "level"], "value": level }));
+            for (area, _) in LogArea::ALL {
+                assert_eq!(edit(area), json!({ "set": ["log", "areas", area], "value": level }));
+            }
+        }
     }
 }

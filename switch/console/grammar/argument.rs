@@ -33,6 +33,8 @@ pub enum Kind {
     Number(u64, u64),
     /// Numbers of this range, with commas between.
     Numbers(u64, u64),
+    /// Masks of 64 bits, in brackets or not, with commas between.
+    Masks,
     /// `CLASS=WEIGHT`, with commas between.
     Weights,
     /// A number and a unit, as in `60s`.
@@ -89,7 +91,7 @@ pub static ARGUMENTS: &[Argument] = &[
     argument("BURST", Kind::Number(4, 32), "frames of a burst"),
     argument("LEVEL", Kind::Number(0, 3), "0 to 3"),
     argument("SIZE", Kind::Number(1, 65_536), "entries of the redirection table"),
-    argument("MASKS", Kind::Word, "which entries: a mask for each 64 of them, as in 0xff,0x1"),
+    argument("MASKS", Kind::Masks, "which entries: a mask for each 64 of them, as in 0xff,0x1"),
     argument("HIGH", Kind::Number(0, u32::MAX as u64), "the fill at which the link's other end is paused"),
     argument("LOW", Kind::Number(0, u32::MAX as u64), "the fill at which it may go on"),
     argument("TIME", Kind::Number(0, u16::MAX as u64), "for how long it is paused, in the time of 512 bits"),
@@ -150,6 +152,7 @@ impl Argument {
             Kind::Numbers(least, most) => {
                 word.split(',').all(|word| word.parse().is_ok_and(|number| (least..=most).contains(&number)))
             }
+            Kind::Masks => masks(word).is_some(),
             Kind::Weights => weights(word).is_some(),
             Kind::Quantity => {
                 let digits = word.starts_with(|first: char| first.is_ascii_digit());
@@ -192,6 +195,16 @@ pub fn vids(text: &str) -> Option<VidSet> {
         }
     }
     Some(set)
+}
+
+/// testpmd's masks: `(0xff,0x1)`.
+pub fn masks(text: &str) -> Option<Vec<u64>> {
+    let inner = text.strip_prefix('(').map_or(Some(text), |text| text.strip_suffix(')'))?;
+    let mask = |mask: &str| match mask.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => mask.parse().ok(),
+    };
+    inner.split(',').map(mask).collect()
 }
 
 /// Weights of classes, as a table of the file.
@@ -256,6 +269,7 @@ mod tests {
             ("VIDS", &["0,10-12,4094", "1"], &["", "5-4", "1-4095", "1,,2"]),
             ("MAC", &["02:00:00:00:00:01"], &["02:00:00:00:00"]),
             ("PCPS", &["1,0"], &["8", "1,"]),
+            ("MASKS", &["0xff,0x1", "(0x3,1)", "18446744073709551615"], &["all", "(1", "0xff,", "0x", "-1"]),
             ("WEIGHTS", &["5=8,4=4"], &["8=1", "5", ""]),
             ("RATE", &["2Gbit", "1.5Mbit"], &["fast", ""]),
             ("TABLE", &["{ a = 1 }", "{}"], &["{ a = }", "7", "[1]"]),

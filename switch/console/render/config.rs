@@ -21,7 +21,11 @@ pub(crate) fn edited(args: &Args, answer: &Value) -> String {
     let empty = ["attached", "detached", "replaced", "retuned", "settings"]
         .iter()
         .all(|list| changes_of[list].as_array().is_some_and(Vec::is_empty));
-    if empty { "set; no port uses it so far, or it was so".to_owned() } else { changes(args, answer) }
+    match args.word(2) {
+        _ if !empty => changes(args, answer),
+        "profile" => "set; no port uses the profile so far, or it was so already".to_owned(),
+        _ => "it was so already".to_owned(),
+    }
 }
 
 /// Changes of ports one by one.
@@ -71,7 +75,18 @@ pub(crate) fn diff(args: &Args, answer: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::Command;
     use serde_json::json;
+
+    #[test]
+    fn an_edit_that_changes_nothing_says_so() {
+        let none = json!({ "changes": { "attached": [], "detached": [], "replaced": [], "retuned": [],
+                                        "settings": [], "summary": "nothing" } });
+        let read = |line: &str| Command::parse(line).unwrap().unwrap().read(&none);
+        assert_eq!(read("set qos port vm2 trust pcp"), "it was so already");
+        assert_eq!(read("set log dpdk error"), "it was so already");
+        assert!(read("set qos profile vm traffic_classes 8").starts_with("set; no port uses the profile"));
+    }
 
     #[test]
     fn changes_read_as_their_summary() {

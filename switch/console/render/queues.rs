@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{list, text, words};
 use crate::console::grammar::Args;
+use crate::console::grammar::argument::masks;
 use crate::control::report::table;
 
 pub(crate) fn queues(_: &Args, answer: &Value) -> String {
@@ -57,7 +58,7 @@ pub(crate) fn descriptors(args: &Args, answer: &Value) -> String {
 /// The redirection table; of it, the entries that masks choose, 64 each.
 pub(crate) fn reta(args: &Args, answer: &Value) -> String {
     let entries: Vec<_> = list(&answer["reta"]).collect();
-    let masks = args.get("MASKS").map(masks);
+    let masks = args.get("MASKS").and_then(masks);
     let chosen = |entry: usize| match &masks {
         Some(masks) => masks.get(entry / 64).is_some_and(|mask| mask >> (entry % 64) & 1 != 0),
         None => true,
@@ -67,15 +68,6 @@ pub(crate) fn reta(args: &Args, answer: &Value) -> String {
         let _ = write!(out, "\nRSS RETA configuration: hash index={number}, queue={}", text(queue));
     }
     out
-}
-
-/// testpmd's masks: `(0xff,0x1)`.
-fn masks(text: &str) -> Vec<u64> {
-    let mask = |mask: &str| match mask.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).unwrap_or(0),
-        None => mask.parse().unwrap_or(0),
-    };
-    text.trim_matches(['(', ')']).split(',').map(mask).collect()
 }
 
 pub(crate) fn rss_hash(args: &Args, answer: &Value) -> String {
