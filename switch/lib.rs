@@ -12,5 +12,6 @@ pub mod control;
 pub mod demo;
 pub mod metrics;
 pub mod rpc;
+pub mod text;
 pub mod top;
 mod worker;

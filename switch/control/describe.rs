@@ -7,7 +7,7 @@ use pollux_net::{PortVlan, VlanMode};
 
 use super::Switch;
 use super::ports::LivePort;
-use super::report::table;
+use crate::text::table;
 
 pub(super) fn describe(switch: &Switch) -> String {
     let Switch { plan, config, ports, eal, pools, .. } = switch;

@@ -11,6 +11,7 @@ use super::ping::Pings;
 use super::rates::{Flow, short};
 use super::tcp::Transfer;
 use crate::control::{KnownAddress, Stopped, report};
+use crate::text;
 
 /// Addresses shown of the FDB.
 const SHOWN: usize = 12;
@@ -60,7 +61,7 @@ impl Findings {
             row("vhost", &self.load.flow(), self.load_result()),
         ];
         let header = ["scene", "seconds", "Mpps", "Gbit/s", "with gaps", "result"];
-        let mut table = report::table(&header, rows, 1);
+        let mut table = text::table(&header, rows, 1);
         if let Some(column) = table.column_mut(header.len() - 1) {
             column.set_cell_alignment(comfy_table::CellAlignment::Left);
         }
@@ -69,11 +70,11 @@ impl Findings {
 
     fn load_result(&self) -> String {
         let whole = &self.load.whole;
-        let [left, right] = whole.received.map(report::grouped);
+        let [left, right] = whole.received.map(text::grouped);
         let faults = &whole.faults;
         format!(
             "{left} frames to vm1, {right} to vm2; {} lost, {} reordered, {} duplicated, {} misdelivered",
-            report::grouped(whole.missing),
+            text::grouped(whole.missing),
             faults.reordered,
             faults.duplicated,
             faults.strange,
@@ -89,8 +90,8 @@ impl Findings {
             let behind = totals.tx_frames.saturating_sub(kernel.to_host);
             let line = format!(
                 "port {name}: its packet socket lost {} frames before the switch and {} behind it",
-                report::grouped(before),
-                report::grouped(behind)
+                text::grouped(before),
+                text::grouped(behind)
             );
             (before + behind > 0).then_some(line)
         });
@@ -182,6 +183,6 @@ fn tcp_result(transfer: &Transfer) -> String {
         "{} MiB, {} bit/s of goodput; {checksums}; {} segments sent again",
         received.bytes >> 20,
         short(transfer.goodput()),
-        report::grouped(sent.sent_again),
+        text::grouped(sent.sent_again),
     )
 }

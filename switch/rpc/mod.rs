@@ -19,3 +19,6 @@ pub use server::{Request, Server};
 
 /// Where the socket is unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/pollux/control.sock";
+
+/// The kinds of events that there are.
+pub const EVENT_KINDS: &[&str] = &crate::control::Happening::KINDS;

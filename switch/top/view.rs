@@ -10,7 +10,7 @@ use pollux_engine::Reason;
 
 use super::keys::State;
 use super::model::{Model, Port};
-use crate::control::report::grouped;
+use crate::text::grouped;
 
 /// What a reason means, in words.
 fn about(reason: &str) -> &'static str {

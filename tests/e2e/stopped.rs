@@ -1,6 +1,6 @@
 //! A VM that stops reading, and what that costs the others.
 
-use pollux::control::report::{grouped, table};
+use pollux::text::{grouped, table};
 use tempfile::TempDir;
 
 use crate::harness::{Switch, Vm, frame, wait};

@@ -92,7 +92,7 @@ pub fn sections() -> &'static [Section] {
 
 /// The kinds of events that there are.
 pub fn event_names() -> &'static [&'static str] {
-    &crate::control::Happening::KINDS
+    crate::rpc::EVENT_KINDS
 }
 
 /// All commands.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Column, list, pairs, text};
 use crate::console::grammar::Args;
-use crate::control::report::{grouped, table};
+use crate::text::{grouped, table};
 
 pub(crate) fn fdb(_: &Args, answer: &Value) -> String {
     let row = |entry: &Value| {

@@ -26,7 +26,7 @@ pub(super) use workers::{pools, rebalance, workers};
 use serde_json::Value;
 
 use super::grammar::Args;
-use crate::control::report::{grouped, table};
+use crate::text::{grouped, table};
 
 /// Text as it is.
 pub(super) fn plain(args: &Args, answer: &Value) -> String {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Column, facts, list, listing, text, words};
 use crate::console::grammar::Args;
-use crate::control::report::table;
+use crate::text::table;
 
 pub(crate) fn port_list(_: &Args, answer: &Value) -> String {
     let header = ["number", "port", "device", "driver", "mac", "link", "mtu", "vlan", "profile"];

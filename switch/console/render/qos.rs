@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{bits, in_bits, list, text};
 use crate::console::grammar::Args;
-use crate::control::report::table;
+use crate::text::table;
 
 pub(crate) fn qos(_: &Args, answer: &Value) -> String {
     let ports: Vec<_> = list(&answer["ports"]).map(port).collect();

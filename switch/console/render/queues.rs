@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{list, text, words};
 use crate::console::grammar::Args;
 use crate::console::grammar::argument::masks;
-use crate::control::report::table;
+use crate::text::table;
 
 pub(crate) fn queues(_: &Args, answer: &Value) -> String {
     let mut rows = Vec::new();

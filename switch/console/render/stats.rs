@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Column, list, listing, pairs, text};
 use crate::console::grammar::Args;
-use crate::control::report::table;
+use crate::text::table;
 
 const STATS: [Column; 7] = [
     ("port", "port"),

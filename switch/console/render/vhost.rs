@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{list, text, words};
 use crate::console::grammar::Args;
-use crate::control::report::grouped;
+use crate::text::grouped;
 
 pub(crate) fn vms(_: &Args, answer: &Value) -> String {
     let vms: Vec<_> = list(&answer["vms"]).map(vm).collect();

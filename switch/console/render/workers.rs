@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Column, find, list, listing, text};
 use crate::console::grammar::Args;
-use crate::control::report::table;
+use crate::text::table;
 
 const WORKERS: [&str; 9] =
     ["worker", "CPU", "NUMA socket", "load", "frames", "frames a burst", "empty rounds", "rest", ""];
