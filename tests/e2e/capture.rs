@@ -83,7 +83,8 @@ fn tshark_reads_what_was_received_sent_and_dropped() {
         &dns,
     );
     start_into(&switch, json!({ "name": "dropped", "dropped": true }), &dropped);
-    start_into(&switch, json!({ "name": "few", "ports": ["0"], "max_frames": 2 }), &few);
+    // One direction only: what p1 sends comes between what it receives whenever p2's worker gets to it.
+    start_into(&switch, json!({ "name": "few", "ports": ["0"], "direction": "rx", "max_frames": 2 }), &few);
     start_into(&switch, json!({ "name": "short", "direction": "rx", "max_bytes": 4096 }), &short);
     let [from_a, from_b] = [a.raw(), b.raw()];
     for number in 0..24 {
