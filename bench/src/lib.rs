@@ -4,7 +4,7 @@
 mod distance;
 mod error;
 mod generator;
-mod lab;
+mod host;
 mod load;
 mod peers;
 mod qos;

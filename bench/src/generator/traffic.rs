@@ -7,7 +7,7 @@ use dpdk::RegisteredThread;
 use super::front_end::FrontEnd;
 use super::report::Report;
 use crate::distance::Distance;
-use crate::lab::cpu;
+use crate::host::cpu;
 
 /// Rounds between looks at the clock.
 const ROUNDS_PER_LOOK: u32 = 256;

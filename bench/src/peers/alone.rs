@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::sample::Sample;
 use super::scene::Stage;
 use super::switch::Switch;
-use crate::lab::{cpu, interrupt};
+use crate::host::{cpu, interrupt};
 use crate::{BenchError, Result};
 
 /// The switch counts, in its workers' own time: whatever else ran on their CPUs is left out.

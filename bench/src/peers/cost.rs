@@ -8,7 +8,7 @@ use super::scene::{Cpus, Scene, System};
 use super::summary::{self, Summary};
 use super::{PeersArgs, measure_all};
 use crate::Result;
-use crate::lab::cpu;
+use crate::host::cpu;
 use crate::load::Payload;
 
 /// Pairs of stations that talk.

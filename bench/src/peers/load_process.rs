@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::scene::Stage;
 use crate::generator::{MEASURING, Report};
-use crate::lab::{Process, keep_runtime_files, wait_for_socket};
+use crate::host::{Process, keep_runtime_files, wait_for_socket};
 use crate::load::Payload;
 use crate::{BenchError, Result};
 

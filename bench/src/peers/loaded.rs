@@ -7,7 +7,7 @@ use super::sample::{Loaded, Round, Sample};
 use super::scene::Stage;
 use super::switch::Switch;
 use crate::generator::{Report, Slice};
-use crate::lab::cpu;
+use crate::host::cpu;
 use crate::{BenchError, Result};
 
 /// The share of a slice for which the load must have had its CPU.

@@ -47,7 +47,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::lab::{self, Hugepages, cpu, interrupt, table};
+use crate::host::{self, Hugepages, cpu, interrupt, table};
 use crate::load::{Load, Payload};
 use crate::{BenchError, Result};
 pub(crate) use cost::{Cost, cost};
@@ -121,7 +121,7 @@ pub struct PeersArgs {
 pub(crate) fn run(args: &PeersArgs) -> Result<()> {
     let cpus = Cpus { worker: args.worker_cpu, house: args.house_cpu };
     args.check(cpus)?;
-    let pollux = lab::program(args.pollux.as_ref())?;
+    let pollux = host::program(args.pollux.as_ref())?;
     let mut versions = Vec::new();
     for system in &args.systems {
         versions.push(switch::version(*system, &pollux)?);
@@ -209,7 +209,7 @@ fn measure(
     near: &mut Option<Near>,
 ) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
-    let captures_folder = lab::folder()?;
+    let captures_folder = host::folder()?;
     for &scene in &args.scenes {
         let systems: Vec<_> =
             args.systems.iter().copied().filter(|system| system.takes_part(scene)).collect();
@@ -235,7 +235,7 @@ fn measure(
                             near.wait()?;
                             round.near = near.limit();
                         }
-                        let folder = lab::folder()?;
+                        let folder = host::folder()?;
                         let stage = Stage {
                             scene,
                             cpus,

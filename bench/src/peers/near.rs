@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::scene::Cpus;
 use crate::Result;
 use crate::distance::Distance;
-use crate::lab::interrupt;
+use crate::host::interrupt;
 
 /// How long to look for the shortest distance there is, at first.
 const FIRST_LOOK: Duration = Duration::from_secs(6);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::scene::{PORTS, Scene, Stage};
 use super::switch::{EAL, Switch};
-use crate::lab::{Process, interrupt, keep_runtime_files, output};
+use crate::host::{Process, interrupt, keep_runtime_files, output};
 use crate::{BenchError, Result};
 
 /// The daemon with DPDK, as Debian installs it beside the one without.

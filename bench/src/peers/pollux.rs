@@ -6,8 +6,8 @@ use super::capture::TRUNK;
 use super::scene::{PORTS, Scene, Stage, System};
 use super::switch::Switch;
 use crate::Result;
-use crate::lab::profile::{Limit, Profile};
-use crate::lab::{Pollux, Process};
+use crate::host::profile::{Limit, Profile};
+use crate::host::{Pollux, Process};
 
 /// Starts it; it forwards when this returns.
 pub(super) fn start(system: System, stage: &Stage<'_>) -> Result<Pollux> {

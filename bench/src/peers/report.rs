@@ -9,7 +9,7 @@ use super::sample::Sample;
 use super::scene::Cpus;
 use super::summary::Summary;
 use super::targets::Verdict;
-use crate::lab::table::{align_right, mpps, table};
+use crate::host::table::{align_right, mpps, table};
 use crate::load::Payload;
 use crate::{BenchError, Result};
 

@@ -7,7 +7,7 @@ use super::ovs::Ovs;
 use super::pollux;
 use super::scene::{Cpus, Stage, System};
 use super::testpmd::Testpmd;
-use crate::lab::{Process, output};
+use crate::host::{Process, output};
 use crate::{BenchError, Result};
 
 /// A switch that runs. Dropping it ends it, and removes what it left.

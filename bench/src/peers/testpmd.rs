@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::scene::{Scene, Stage};
 use super::switch::{EAL, Switch, lcores};
 use crate::Result;
-use crate::lab::{Process, keep_runtime_files};
+use crate::host::{Process, keep_runtime_files};
 
 pub(super) struct Testpmd(Process);
 

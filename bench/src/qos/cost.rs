@@ -4,7 +4,7 @@
 use super::report::{Section, Verdict};
 use super::tester::Tester;
 use crate::Result;
-use crate::lab::table::mpps;
+use crate::host::table::mpps;
 use crate::peers::{Cost, cost};
 
 /// What is to be left of the rate, with a profile on both ports, and with its scheduler at work.

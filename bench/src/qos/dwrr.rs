@@ -9,7 +9,7 @@ use super::report::{Section, Verdict, bits, disturbances, mbits};
 use super::tester::{Setup, Tester};
 use super::traffic::{Flow, Mix, Outcome, Phase};
 use crate::Result;
-use crate::lab::profile::{Limit, Profile, pcp_of};
+use crate::host::profile::{Limit, Profile, pcp_of};
 
 /// Classes and their weights.
 const WEIGHTS: [(u8, u16); 6] = [(5, 8), (4, 4), (3, 4), (2, 2), (1, 1), (0, 1)];

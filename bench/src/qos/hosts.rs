@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::Result;
-use crate::lab::output;
+use crate::host::output;
 
 /// The host's end of the cable.
 const INNER: &str = "eth0";

@@ -26,7 +26,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::lab::{self, Hugepages, cpu, interrupt};
+use crate::host::{self, Hugepages, cpu, interrupt};
 use crate::{BenchError, Result};
 use report::{Run, Section};
 use tester::Tester;
@@ -97,7 +97,7 @@ impl Part {
 pub(crate) fn run(args: &QosArgs) -> Result<()> {
     let tester = args.tester()?;
     let mut version = Command::new(&tester.pollux);
-    let version = lab::output(version.arg("--version"))?.trim().to_owned();
+    let version = host::output(version.arg("--version"))?.trim().to_owned();
     interrupt::watch()?;
     cpu::stay_on(tester.house_cpu)?;
     let _hugepages = Hugepages::reserve(HUGEPAGES_MIB)?;
@@ -142,7 +142,7 @@ impl QosArgs {
             return Err(BenchError::Host(what));
         }
         Ok(Tester {
-            pollux: lab::program(self.pollux.as_ref())?,
+            pollux: host::program(self.pollux.as_ref())?,
             cpus,
             worker_cpu: self.worker_cpu,
             house_cpu: self.house_cpu,

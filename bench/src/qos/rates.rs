@@ -8,7 +8,7 @@ use super::report::{Section, Verdict, bits, disturbances, mbits};
 use super::tester::{Setup, Tester};
 use super::traffic::{Flow, Mix, Outcome, Phase};
 use crate::Result;
-use crate::lab::profile::{Limit, Profile};
+use crate::host::profile::{Limit, Profile};
 
 /// Bits a second.
 const RATES: [f64; 4] = [10e6, 100e6, 1e9, 5e9];

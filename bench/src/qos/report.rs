@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::traffic::Outcome;
-use crate::lab::table::{align_right, table};
+use crate::host::table::{align_right, table};
 use crate::{BenchError, Result};
 
 /// A run, whole.

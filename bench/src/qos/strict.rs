@@ -12,7 +12,7 @@ use super::report::{Section, Verdict, bits, disturbances, mbits, micros, percent
 use super::tester::{CATCH_UP_EARLY, Setup, Tester};
 use super::traffic::{Flow, FlowOutcome, Mix, Outcome, Phase};
 use crate::Result;
-use crate::lab::profile::{Limit, Profile};
+use crate::host::profile::{Limit, Profile};
 
 /// What is offered of either, in parts of the rate.
 const BEST_EFFORT: f64 = 1.9;

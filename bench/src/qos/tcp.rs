@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::hosts::Host;
 use super::report::{Section, mbits};
 use super::tester::Tester;
-use crate::lab::profile::{Limit, Profile};
-use crate::lab::{self, Pollux, Process, output};
+use crate::host::profile::{Limit, Profile};
+use crate::host::{self, Pollux, Process, output};
 use crate::{BenchError, Result};
 
 const LIMIT: Limit = Limit { rate: 200e6, burst: 200 << 10 };
@@ -77,7 +77,7 @@ pub(super) fn run(tester: &Tester) -> Result<Section> {
 }
 
 fn measure(tester: &Tester, name: &'static str, ingress: Option<&str>, egress: Option<&str>) -> Result<Case> {
-    let folder = lab::folder()?;
+    let folder = host::folder()?;
     let hosts = [Host::new(0)?, Host::new(1)?];
     let text = file(tester, [hosts[0].interface(), hosts[1].interface()], [ingress, egress]);
     let switch = Pollux::start(&tester.pollux, folder.path(), &text)?;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::traffic::{Outcome, Phase, Plan};
-use crate::lab::profile::Profile;
-use crate::lab::{self, Pollux, Process, cpu};
+use crate::host::profile::Profile;
+use crate::host::{self, Pollux, Process, cpu};
 use crate::{BenchError, Result};
 
 /// What all sections measure with.
@@ -110,13 +110,13 @@ impl Tester {
     }
 
     fn measure_once(&self, setup: &Setup, phases: &[Phase]) -> Result<Vec<Outcome>> {
-        let folder = lab::folder()?;
+        let folder = host::folder()?;
         let ingress: Vec<_> =
             (0..setup.ingress_ports).map(|n| folder.path().join(format!("in{n}"))).collect();
         let egress = folder.path().join("out");
         let switch = Pollux::start(&self.pollux, folder.path(), &setup.file(&ingress, &egress))?;
         for socket in ingress.iter().chain([&egress]) {
-            lab::wait_for_socket(socket)?;
+            host::wait_for_socket(socket)?;
         }
         let plan = Plan {
             ingress,
@@ -156,7 +156,7 @@ impl Tester {
         // The traffic is a command of this binary.
         let program = std::env::current_exe().map_err(BenchError::io("finding this program"))?;
         let mut traffic = Process::start("the traffic", &program, |command| {
-            lab::keep_runtime_files(command, folder.path());
+            host::keep_runtime_files(command, folder.path());
             command.args(["bench", "qos-traffic", "--plan"]).arg(&file);
         })?;
         if !shared {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use dpdk::{Mempool, PoolOptions, RegisteredThread};
 
-use crate::lab::cpu;
+use crate::host::cpu;
 use crate::virtio_user::{self, VirtioUser};
 use crate::{BenchError, Result};
 pub(super) use mix::Mix;
