@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 POLLUX := $(or $(CARGO_TARGET_DIR),target)/release/pollux
 
-.PHONY: help demo test vectors release fmt lint doc loom sanitize bench-micro bench-peers bench-qos test-vm test-nic deb test-deb clean
+.PHONY: help demo test vectors release fmt lint doc loom sanitize bench-lab bench-micro bench-peers bench-qos test-vm test-nic deb test-deb clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ bench-peers: release ## Pollux beside testpmd and Open vSwitch, in the same run
 bench-qos: release ## Priorities, shares, rates and their cost, as measured where frames come out
 	@scripts/setup.sh qos
 	$(POLLUX) bench qos
+
+bench-lab: release ## The standards' tests of Pollux and its peers, in short, and a report in bench-lab/
+	@scripts/setup.sh lab
+	$(POLLUX) bench lab --short
 
 test-vm: release ## Two guests on vhost-user ports, at length, and a killed switch and migrations beside Open vSwitch
 	tests/vm/run.py --long --pollux $(POLLUX)

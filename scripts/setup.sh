@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and running Pollux needs and this machine lacks.
-#   scripts/setup.sh build|demo|test|vm|peers|qos|deb ...
+#   scripts/setup.sh build|demo|test|vm|peers|lab|qos|deb ...
 # Debian and Ubuntu packages through apt-get; cargo-nextest and cargo-deny through cargo where there is none.
 set -euo pipefail
 
@@ -9,11 +9,12 @@ run="iproute2 iputils-ping ethtool"
 declare -A packages=(
     [build]="$build"
     [demo]="$build $run"
-    [test]="$build $run tcpdump tshark tmux python3-scapy prometheus"
+    [test]="$build $run tcpdump tshark tmux python3-scapy prometheus chromium dpdk-dev openvswitch-switch-dpdk"
     [vm]="$build $run qemu-system-x86 qemu-guest-agent busybox-static iperf3 python3"
     [qos]="$build $run iperf3"
     [deb]="$build dpkg-dev binutils adduser systemd"
     [peers]="$build dpdk-dev openvswitch-switch-dpdk"
+    [lab]="$build $run dpdk-dev openvswitch-switch-dpdk"
 )
 declare -A tools=([test]="cargo-nextest" [lint]="cargo-deny")
 

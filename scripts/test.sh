@@ -8,7 +8,7 @@ if [ "$(id -u)" -ne 0 ]; then
     exec sudo --preserve-env=PATH,HOME,CARGO_HOME,RUSTUP_HOME "$0" "$@"
 fi
 
-PROPTEST_CASES=1500 cargo nextest run --workspace
+PROPTEST_CASES=1500 cargo nextest run --workspace --no-fail-fast
 cargo test --workspace --doc --quiet
 tests/vm/run.py --pollux "${CARGO_TARGET_DIR:-target}/debug/pollux"
 RUSTFLAGS="--cfg loom" cargo test --release -p pollux-engine --lib --target-dir target/loom fdb::

@@ -31,9 +31,15 @@ pub enum BenchError {
     /// DPDK, in the load generator.
     #[error(transparent)]
     Dpdk(#[from] dpdk::Error),
+    /// What was asked for is nothing that this one can do; the text says who, and why.
+    #[error("{0}")]
+    Unsupported(String),
     /// Criteria were missed, and whoever asked wanted to know by the exit code.
     #[error("{0} criteria missed")]
     Missed(usize),
+    /// A later report is worse than an earlier one, and whoever asked wanted to know by the exit code.
+    #[error("{0} figures worse beyond noise")]
+    Regressed(usize),
     /// A signal.
     #[error("interrupted")]
     Interrupted,

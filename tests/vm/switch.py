@@ -71,8 +71,12 @@ class Switch:
         return self.ask("show", "vhost", port)["vms"][0]["network"]["tx_packets"]
 
     def features(self, port):
-        """What a VM negotiated."""
-        return self.ask("show", "vhost", port)["vms"][0]["vhost"]["features"]
+        """What a VM negotiated. One that has just come back is heard of a moment after its first frames."""
+        for _ in range(300):
+            if features := self.ask("show", "vhost", port)["vms"][0]["vhost"]["features"]:
+                return features
+            time.sleep(0.1)
+        raise Failure(f"{port} has no VM within 30 s")
 
     def change(self, old, new):
         """Changes the file, once, and has it applied."""

@@ -1,8 +1,10 @@
-//! What every measurement here needs of the host: processors, hugepages, processes, a switch that runs.
+//! What every measurement here needs of the host: processors, hugepages, processes, namespaces, a switch that runs.
 
 pub(crate) mod cpu;
 mod hugepages;
 pub(crate) mod interrupt;
+mod namespace;
+pub(crate) mod near;
 mod pollux;
 mod process;
 pub(crate) mod profile;
@@ -12,14 +14,18 @@ use std::path::Path;
 use std::process::Command;
 
 pub(crate) use hugepages::Hugepages;
-pub(crate) use pollux::{Pollux, program};
+pub(crate) use namespace::{Cable, Namespace, Place, command_in};
+pub(crate) use pollux::{Pollux, Rpc, program};
 pub(crate) use process::{Process, output};
 
 use crate::{BenchError, Result};
 
+/// How the names of [`folder`]s begin; what follows is another each time.
+pub(crate) const FOLDER_PREFIX: &str = "pollux-bench-";
+
 /// A folder that goes when it is dropped. Its path is short, as sockets' paths must be.
 pub(crate) fn folder() -> Result<tempfile::TempDir> {
-    let made = tempfile::Builder::new().prefix("pollux-bench-").tempdir();
+    let made = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir();
     made.map_err(BenchError::io("making a temporary folder"))
 }
 

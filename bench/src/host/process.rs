@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::interrupt::{self, TICK};
+use super::namespace::{self, Place};
 use crate::{BenchError, Result};
 
 /// Lines of a process that are kept to tell what it said last.
@@ -33,10 +34,20 @@ impl Process {
     /// Starts a program, away from the terminal's signals: they are for us to pass on. Should we be
     /// killed, the system kills it (and so it has to be started by a thread that stays).
     pub(crate) fn start(name: &str, program: &Path, set_up: impl FnOnce(&mut Command)) -> Result<Self> {
+        Self::start_in(Place::default(), name, program, set_up)
+    }
+
+    /// The same in some other place.
+    pub(crate) fn start_in(
+        place: Place<'_>,
+        name: &str,
+        program: &Path,
+        set_up: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         use std::os::unix::process::CommandExt;
 
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        command.args(["--pdeathsig", "KILL", "--"]).args(namespace::words(place, program));
         set_up(&mut command);
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(BenchError::io(format_args!("starting {name}")))?;
@@ -119,6 +130,16 @@ impl Process {
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
         self.signal(Signal::SIGTERM);
+    }
+
+    /// Ends it as a crash would. Returns when it is gone; an error if it was already.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return Err(self.failure(format!("had ended by itself with {status}")));
+        }
+        self.signal(Signal::SIGKILL);
+        let name = &self.name;
+        self.child.wait().map(drop).map_err(BenchError::io(format_args!("waiting for {name}")))
     }
 
     /// Waits for its end, after it was asked for; what it wrote is left to read with `rest`. Whoever
@@ -230,6 +251,15 @@ mod tests {
         assert!(error.contains("ended before the end") && error.contains("| out of memory"), "{error}");
         let error = process.wait().unwrap_err().to_string();
         assert!(error.contains("exit status: 3"), "{error}");
+    }
+
+    #[test]
+    fn killed_processes_are_gone_and_were_there() {
+        let mut process = shell("echo ready; exec sleep 1000");
+        process.wait_for("ready", SOON, |line| (line == "ready").then_some(())).unwrap();
+        process.kill().unwrap();
+        assert!(!Path::new(&format!("/proc/{}", process.id())).exists());
+        assert!(process.kill().unwrap_err().to_string().contains("had ended by itself"));
     }
 
     #[test]

@@ -4,24 +4,24 @@ use std::time::{Duration, Instant};
 
 use super::sample::Sample;
 use super::scene::Stage;
-use super::switch::Switch;
-use crate::host::{cpu, interrupt};
+use crate::host::interrupt;
+use crate::systems::System;
 use crate::{BenchError, Result};
 
 /// The switch counts, in its workers' own time: whatever else ran on their CPUs is left out.
 pub(super) fn measure(
-    mut switch: Box<dyn Switch>,
+    mut switch: Box<dyn System>,
     stage: &Stage<'_>,
     warm_up: Duration,
     window: Duration,
     sample: Sample,
 ) -> Result<Sample> {
-    let cpus = sample.system.polling_cpus(stage.cpus);
-    let look = |switch: &mut Box<dyn Switch>| -> Result<_> {
-        let (sent, now, process) = (switch.sent()?, Instant::now(), switch.process().id());
-        let times = cpus.iter().map(|cpu| Ok(cpu::worker(process, *cpu)?.1));
+    let workers = sample.system.polling_cpus(stage.cpus).len() as u32;
+    let look = |switch: &mut Box<dyn System>| -> Result<_> {
+        let sent = switch.counters()?.iter().map(|port| port.sent).sum::<u64>();
+        let now = Instant::now();
         // Of several workers, the mean.
-        Ok((sent, now, times.sum::<Result<Duration>>()? / cpus.len() as u32))
+        Ok((sent, now, switch.worker_time()?.unwrap_or_default() / workers))
     };
     interrupt::sleep(warm_up)?;
     let (sent_before, start, used_before) = look(&mut switch)?;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use super::load_process::{LoadProcess, Plan};
 use super::sample::{Loaded, Round, Sample};
 use super::scene::Stage;
-use super::switch::Switch;
 use crate::generator::{Report, Slice};
 use crate::host::cpu;
+use crate::systems::System;
 use crate::{BenchError, Result};
 
 /// The share of a slice for which the load must have had its CPU.
@@ -20,7 +20,7 @@ const LOAD_PRIORITY: u32 = 2;
 
 /// The load counts what arrives, by the clock.
 pub(super) fn measure(
-    switch: Box<dyn Switch>,
+    switch: Box<dyn System>,
     stage: &Stage<'_>,
     warm_up: Duration,
     round: Round,
@@ -34,19 +34,21 @@ pub(super) fn measure(
         window: round.window,
         near: round.near,
     };
-    let worker = || cpu::worker(switch.process().id(), stage.cpus.worker);
+    let used = || Ok::<_, BenchError>(switch.worker_time()?.unwrap_or_default());
     let mut load = LoadProcess::start(stage, plan)?;
     load.wait_until_measuring()?;
     if round.realtime {
-        cpu::prefer_thread(worker()?.0, WORKER_PRIORITY)?;
+        for worker in switch.workers()? {
+            cpu::prefer_thread(worker, WORKER_PRIORITY)?;
+        }
     }
-    let (start, used_before) = (Instant::now(), worker()?.1);
+    let (start, used_before) = (Instant::now(), used()?);
     if round.realtime {
         // Nothing else runs on the load's CPU from here to its end, this thread included.
         cpu::prefer_process(load.id(), LOAD_PRIORITY)?;
     }
     let window = load.window()?;
-    let (end, used_after) = (Instant::now(), worker()?.1);
+    let (end, used_after) = (Instant::now(), used()?);
     let last = load.finish()?;
     switch.stop()?;
     if window.received.contains(&0) {

@@ -32,26 +32,22 @@ mod capture;
 mod cost;
 mod load_process;
 mod loaded;
-mod near;
-mod ovs;
-mod pollux;
 mod report;
 mod sample;
 mod scene;
 mod summary;
 mod switch;
 mod targets;
-mod testpmd;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::host::near::{Near, PATIENCE};
 use crate::host::{self, Hugepages, cpu, interrupt, table};
 use crate::load::{Load, Payload};
 use crate::{BenchError, Result};
 pub(crate) use cost::{Cost, cost};
-use near::Near;
 use report::Run;
 use sample::{Round, Sample};
 use scene::{Cpus, Scene, Stage, System};
@@ -189,7 +185,7 @@ fn measure_all(
     tsc_hz: f64,
 ) -> Result<(Vec<Sample>, Option<u64>)> {
     let mut near = match args.scenes.contains(&Scene::Vhost) {
-        true => Some(Near::find(cpus)?),
+        true => Some(Near::find(cpus.worker)?),
         false => None,
     };
     let mut samples = measure(args, cpus, pollux, tsc_hz, &mut near)?;
@@ -232,7 +228,7 @@ fn measure(
                 for &system in systems.iter().cycle().skip(first).take(systems.len()) {
                     let mut measure_once = || -> Result<Sample> {
                         if let Some(near) = near.as_mut().filter(|_| scene == Scene::Vhost) {
-                            near.wait()?;
+                            near.wait(PATIENCE)?;
                             round.near = near.limit();
                         }
                         let folder = host::folder()?;

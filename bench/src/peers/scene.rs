@@ -159,12 +159,11 @@ impl Stage<'_> {
         format!("net_pcap{port},rx_pcap={},infinite_rx=1", self.captures[port].display())
     }
 
-    /// Mbufs that are in use at once, at most. A replaying port keeps all of its frames in them.
-    pub(super) fn mbufs(&self) -> u32 {
-        let replayed = match self.scene {
+    /// Mbufs that a replaying port keeps for good: all of its frames are in them.
+    pub(super) fn kept_mbufs(&self) -> u32 {
+        match self.scene {
             Scene::InProcess => 2 * self.pairs,
             Scene::Vhost => 0,
-        };
-        replayed + 16_384
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::hosts::Host;
 use super::report::{Section, mbits};
 use super::tester::Tester;
 use crate::host::profile::{Limit, Profile};
-use crate::host::{self, Pollux, Process, output};
+use crate::host::{self, Place, Pollux, Process, command_in, output};
 use crate::{BenchError, Result};
 
 const LIMIT: Limit = Limit { rate: 200e6, burst: 200 << 10 };
@@ -82,15 +82,16 @@ fn measure(tester: &Tester, name: &'static str, ingress: Option<&str>, egress: O
     let text = file(tester, [hosts[0].interface(), hosts[1].interface()], [ingress, egress]);
     let switch = Pollux::start(&tester.pollux, folder.path(), &text)?;
     let [from, to] = &hosts;
-    let ip = Path::new("ip");
-    let mut server = Process::start("the receiver", ip, |command| {
-        command.args(to.enter()).args(["iperf3", "--server", "--one-off", "--forceflush"]);
-    })?;
+    let iperf3 = Path::new("iperf3");
+    let mut server =
+        Process::start_in(Place::namespace(to.namespace()), "the receiver", iperf3, |command| {
+            command.args(["--server", "--one-off", "--forceflush"]);
+        })?;
     server.wait_for("listening", Duration::from_secs(10), |line| {
         line.contains("Server listening").then_some(())
     })?;
     let seconds = tester.seconds.ceil().max(1.0);
-    let mut client = from.command(Path::new("iperf3"));
+    let mut client = command_in(Some(from.namespace()), iperf3);
     client.args(["--client", &to.address(), "--json", "--connect-timeout", "10000"]);
     // Slow start isn't what is asked for.
     client.args(["--time", &seconds.to_string(), "--omit", "1"]);

@@ -46,17 +46,46 @@ impl Mbuf {
     /// Fills the spare capacity of `burst` with empty frames: all of it, or nothing if the pool has not
     /// that many. Returns whether it did.
     pub fn new_burst<const N: usize>(pool: &Mempool, burst: &mut ArrayVec<Self, N>) -> bool {
-        let (len, room) = (burst.len(), burst.remaining_capacity());
-        // SAFETY: `room` pointers fit behind the first `len`, and Mbuf is a pointer (transparent). On
+        Self::new_some(pool, burst, N)
+    }
+
+    /// Adds `count` empty frames to `burst`, or as many as it has room for: all of them, or none if the pool has
+    /// not that many. Returns whether it did.
+    #[inline]
+    pub fn new_some<const N: usize>(pool: &Mempool, burst: &mut ArrayVec<Self, N>, count: usize) -> bool {
+        let len = burst.len();
+        let count = count.min(N - len);
+        // SAFETY: `count` pointers fit behind the first `len`, and Mbuf is a pointer (transparent). On
         // success all of them are written, each an mbuf with one owner.
         unsafe {
             let spare = burst.as_mut_ptr().add(len).cast::<*mut sys::rte_mbuf>();
-            let done = sys::shim_mbuf_alloc_bulk(pool.raw(), spare, room as u32) == 0;
+            let done = sys::shim_mbuf_alloc_bulk(pool.raw(), spare, count as u32) == 0;
             if done {
-                burst.set_len(len + room);
+                burst.set_len(len + count);
             }
             done
         }
+    }
+
+    /// Makes an empty frame `len` octets long, whatever they are: what was last written where it lies, or zeros.
+    /// Returns them, to write. So who sends frames of which the first octets alone matter needn't write the
+    /// others. `None`, and the frame is as it was, if it isn't empty, lies in
+    /// several segments, has no room for so many octets, or shares its memory with another owner.
+    #[inline(always)]
+    pub fn claim(&mut self, len: usize) -> Option<&mut [u8]> {
+        let first = self.segment();
+        let room = usize::from(first.tailroom());
+        if len > room || first.pkt_len() != 0 || first.nb_segs() != 1 || !first.is_exclusive() {
+            return None;
+        }
+        // It is at most a buffer's length, which fits.
+        first.set_data_len(len as u16);
+        first.set_pkt_len(len as u32);
+        // SAFETY: `len` octets lie within the buffer, as just checked, and nobody else in this process can reach
+        // them; a device or a peer that shares the memory keeps away from a frame that it wasn't given, as for
+        // every frame. They are initialised: the buffer is part of a pool, whose memory the system mapped for
+        // DPDK, and what is mapped holds zeros until it is written. The slice borrows `self` mutably.
+        Some(unsafe { std::slice::from_raw_parts_mut(first.data(), len) })
     }
 
     /// A frame with these octets, in as many segments as they need; `None` if the pool has not enough,

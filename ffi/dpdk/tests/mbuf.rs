@@ -127,6 +127,29 @@ fn frames_grow_segment_by_segment() {
 }
 
 #[test]
+fn what_was_written_once_can_be_claimed_again() {
+    let eal = eal();
+    let options = PoolOptions { mbufs: 31, cache: 0, ..PoolOptions::default() };
+    let pool = Mempool::create(&eal, &options).unwrap();
+    let mut burst = arrayvec::ArrayVec::<Mbuf, 32>::new();
+    assert!(!Mbuf::new_some(&pool, &mut burst, 32) && burst.is_empty(), "there are 31");
+    assert!(Mbuf::new_some(&pool, &mut burst, 20) && Mbuf::new_some(&pool, &mut burst, 11));
+    for mbuf in &mut burst {
+        mbuf.claim(2048).unwrap().copy_from_slice(&frame(2048));
+        assert!(mbuf.claim(60).is_none(), "it isn't empty");
+        check(mbuf, &frame(2048));
+    }
+    Mbuf::free_burst(&mut burst);
+    for len in [0, 1, 60, 2048] {
+        let mut mbuf = Mbuf::new(&pool).unwrap();
+        assert!(mbuf.claim(2049).is_none());
+        assert_eq!(mbuf.claim(len).unwrap(), &frame(2048)[..len]);
+        check(&mbuf, &frame(2048)[..len]);
+    }
+    assert_eq!(pool.in_use(), 0);
+}
+
+#[test]
 fn pools_outlive_their_owners_for_their_mbufs() {
     let eal = eal();
     let mbuf = Mbuf::from_slice(&pool(&eal), &frame(60)).unwrap();
