@@ -153,4 +153,11 @@ mod tests {
             assert!(parse(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn the_mean_is_over_a_round() {
+        assert_eq!(Sizes::Only(1518).mean(), 1518.0);
+        assert_eq!(Sizes::Mix(vec![(64, 1), (128, 3)]).mean(), 112.0);
+        assert!((Sizes::Imix.mean() - 361.83).abs() < 0.01);
+    }
 }

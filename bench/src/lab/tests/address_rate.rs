@@ -86,8 +86,12 @@ fn run(context: &mut Context<'_>) -> Result<Findings> {
         "{stations} stations spoke once each, which at the most took {:.2} ms: rings hold a part of that.",
         1e3 * f64::from(stations) / at_most.rate.max(1.0)
     )];
-    let share = at_most.share;
     let rate_at_most = at_most.rate;
+    let of_most = [
+        Found::new("learned_at_most", Unit::Share, Some(Better::Higher), at_most.share),
+        Found::new("forwarding_rate_of_new", Unit::FramesPerSecond, Some(Better::Higher), rate_at_most),
+    ]
+    .map(|found| found.from(&at_most.spoke).from(&at_most.asked));
     let best = if at_most.is_whole() {
         notes.push(
             "All addresses were learned at the most that the port takes: learning is no limit.".to_owned(),
@@ -111,13 +115,12 @@ fn run(context: &mut Context<'_>) -> Result<Findings> {
         }
     };
     let known_rate = known.outcome.streams.first().map_or(0.0, |stream| stream.forwarding_rate);
-    let figures = vec![
-        learning,
-        Found::new("learned_at_most", Unit::Share, Some(Better::Higher), share),
-        Found::new("forwarding_rate_of_new", Unit::FramesPerSecond, Some(Better::Higher), rate_at_most),
+    let mut figures = vec![learning];
+    figures.extend(of_most);
+    figures.push(
         Found::new("forwarding_rate_of_known", Unit::FramesPerSecond, Some(Better::Higher), known_rate)
             .from(&known),
-    ];
+    );
     Ok(Findings { figures, notes, ..Findings::default() })
 }
 

@@ -40,13 +40,9 @@ fn run(context: &mut Context<'_>) -> Result<Findings> {
     }];
     let rates = rates(context, &streams)?;
     let copies = ports.len() - 1;
-    let mut figures = rates.figures();
-    let mut notes = rates.notes();
-    let mut curves = Vec::new();
-    notes.insert(
-        0,
-        format!("Each frame is to come out of {copies} ports: as many times as sent frames were forwarded."),
-    );
+    let mut findings = rates.findings(format!(
+        "Each frame is to come out of {copies} ports: as many times as sent frames were forwarded."
+    ));
     if let Some(throughput) = &rates.throughput.lower {
         let trial = context.at_rate(streams, throughput.rate, context.settings.final_seconds);
         let seen = context.trial("latency at throughput", &Trial { latency: true, ..trial })?;
@@ -55,21 +51,21 @@ fn run(context: &mut Context<'_>) -> Result<Findings> {
             let found = |name: &str, value| {
                 Found::new(name, Unit::Nanoseconds, Some(Better::Lower), value).from(&seen)
             };
-            figures.extend([
+            findings.figures.extend([
                 found("latency_min", latency.min),
                 found("latency_p50", latency.p50),
                 found("latency_p99", latency.p99),
                 found("latency_max", latency.max),
             ]);
             let by_port = stream.latency_of_ports.iter();
-            figures.extend(
+            findings.figures.extend(
                 by_port.map(|(port, latency)| found(&format!("latency_p50_port_{port}"), latency.p50)),
             );
-            curves.push(distribution(context.case.round, &latency.distribution));
-            notes.push("Where no port is named, latencies are of all copies.".to_owned());
+            findings.curves.push(distribution(context.case.round, &latency.distribution));
+            findings.notes.push("Where no port is named, latencies are of all copies.".to_owned());
         }
     }
-    Ok(Findings { figures, curves, notes, ..Findings::default() })
+    Ok(findings)
 }
 
 fn distribution(round: u32, points: &[(f64, f64)]) -> Curve {

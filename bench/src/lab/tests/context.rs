@@ -14,7 +14,7 @@ use crate::tester::protocol::{
 };
 
 /// The share of its CPU that the tester, and what polls for the system, must have had.
-const UNDISTURBED: f64 = 0.97;
+pub(super) const UNDISTURBED: f64 = 0.97;
 
 /// The share of the window that the tester may have looked away.
 const PAUSED: f64 = 0.02;

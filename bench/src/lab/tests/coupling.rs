@@ -54,14 +54,13 @@ fn run(context: &mut Context<'_>) -> Result<Findings> {
     })?;
     // By what was asked of the tester and what it could send: it shares its CPU with whoever changes the system.
     let ratio = (1.0 - changed.loss()) / (1.0 - alone.loss()).max(f64::MIN_POSITIVE);
-    let figures = [
-        Found::new("loss", Unit::Share, Some(Better::Lower), changed.loss()),
-        Found::new("loss_left_alone", Unit::Share, Some(Better::Lower), alone.loss()),
-        Found::new("forwarding_ratio", Unit::Share, Some(Better::Higher), ratio),
-    ];
-    let mut figures = figures.map(|figure| figure.from(&changed)).to_vec();
     let a_second = changes as f64 / window.as_secs_f64();
-    figures.push(Found::new("changes_per_second", Unit::ChangesPerSecond, Some(Better::Higher), a_second));
+    let figures = vec![
+        Found::new("loss", Unit::Share, Some(Better::Lower), changed.loss()).from(&changed),
+        Found::new("loss_left_alone", Unit::Share, Some(Better::Lower), alone.loss()).from(&alone),
+        Found::new("forwarding_ratio", Unit::Share, Some(Better::Higher), ratio).from(&changed).from(&alone),
+        Found::new("changes_per_second", Unit::ChangesPerSecond, Some(Better::Higher), a_second),
+    ];
     let notes = vec![format!(
         "Up to {CHANGES:.0} changes a second, in turn a static address that comes, one that goes, and a setting; fewer \
          where whoever asks, and whoever is asked, share a CPU with the tester."

@@ -34,9 +34,7 @@ fn run(context: &mut Context<'_>) -> Result<Findings> {
         ..context.stream(ports[0], ports[1])
     }];
     let rates = rates(context, &streams)?;
-    let mut notes = rates.notes();
-    notes.insert(0, format!("Each frame is to come out of {} ports.", ports.len() - 1));
-    Ok(Findings { figures: rates.figures(), notes, ..Findings::default() })
+    Ok(rates.findings(format!("Each frame is to come out of {} ports.", ports.len() - 1)))
 }
 
 #[cfg(test)]

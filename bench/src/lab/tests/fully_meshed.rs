@@ -32,9 +32,7 @@ fn run(context: &mut Context<'_>) -> Result<Findings> {
     let mut ports = ports(context);
     ports.truncate(MOST_PORTS);
     let rates = rates(context, &streams(context, &ports))?;
-    let mut notes = rates.notes();
-    notes.insert(0, format!("{} ports took part.", ports.len()));
-    Ok(Findings { figures: rates.figures(), notes, ..Findings::default() })
+    Ok(rates.findings(format!("{} ports took part.", ports.len())))
 }
 
 fn streams(context: &Context<'_>, ports: &[u8]) -> Vec<Stream> {

@@ -1,8 +1,9 @@
 //! What most tests begin with: how much the system forwards.
 
-use super::{Context, Seen};
+use super::{Context, Found, Seen};
 use crate::Result;
 use crate::lab::search::{self, Answer, Goal, Interval};
+use crate::report::model::{Better, Unit};
 use crate::tester::protocol::Stream;
 
 /// A load that comes so near to the highest is the highest.
@@ -25,6 +26,21 @@ pub(super) fn most(context: &mut Context<'_>, streams: Vec<Stream>) -> Result<Mo
     let seen = context.trial("at the highest load", &trial)?;
     let (offered, forwarded) = (seen.outcome.offered_rate(), seen.outcome.forwarding_rate());
     Ok(Most { seen, offered, forwarded })
+}
+
+/// A figure of what a search found. Where no load lost frames, the highest was what decided.
+pub(super) fn figure(name: &str, interval: &Interval, highest: &Seen) -> Found {
+    let found = Found::new(name, Unit::FramesPerSecond, Some(Better::Higher), interval.rate());
+    let found = match interval.upper {
+        None => found.from(highest),
+        Some(_) => Found {
+            disturbed: interval.is_disturbed(),
+            tester_limited: interval.is_tester_limited(),
+            ..found
+        },
+    };
+    // What a rough search found is only roughly what there is.
+    Found { disturbed: found.disturbed || interval.is_rough, ..found }
 }
 
 /// What the search wants to know of a trial.

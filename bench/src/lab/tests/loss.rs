@@ -6,7 +6,7 @@ use super::load::most;
 use super::rfc2889::line_rate;
 use super::{Context, Findings, Found, Settings, Test, USUAL};
 use crate::Result;
-use crate::report::model::{Axis, Better, Curve, Unit};
+use crate::report::model::{Axis, Curve, Unit};
 
 pub(super) const LOSS: Test = Test {
     id: "loss",
@@ -45,8 +45,9 @@ fn run(context: &mut Context<'_>) -> Result<Findings> {
         let seen = context.trial_for_loss(&format!("{percent} % of the highest load"), &trial)?;
         let loss = seen.loss();
         points.push((rate, loss));
+        // Of its own highest load: a faster system's is at another rate, so neither less nor more is better.
         let name = format!("loss_at_{percent}");
-        findings.figures.push(Found::new(name, Unit::Share, Some(Better::Lower), loss).from(&seen));
+        findings.figures.push(Found::new(name, Unit::Share, None, loss).from(&seen));
         lossless = if loss == 0.0 { lossless + 1 } else { 0 };
         if lossless == 2 {
             break;

@@ -24,9 +24,7 @@ fn run(context: &mut Context<'_>) -> Result<Findings> {
     let ports = ports(context);
     let streams: Vec<_> = ports[1..].iter().map(|&from| context.stream(from, ports[0])).collect();
     let rates = rates(context, &streams)?;
-    let mut notes = rates.notes();
-    notes.insert(0, format!("{} ports sent to one.", ports.len() - 1));
-    Ok(Findings { figures: rates.figures(), notes, ..Findings::default() })
+    Ok(rates.findings(format!("{} ports sent to one.", ports.len() - 1)))
 }
 
 #[cfg(test)]

@@ -22,9 +22,7 @@ fn run(context: &mut Context<'_>) -> Result<Findings> {
     let ports = ports(context);
     let streams: Vec<_> = ports[1..].iter().map(|&to| context.stream(ports[0], to)).collect();
     let rates = rates(context, &streams)?;
-    let mut notes = rates.notes();
-    notes.insert(0, format!("One port sent to {} others.", ports.len() - 1));
-    Ok(Findings { figures: rates.figures(), notes, ..Findings::default() })
+    Ok(rates.findings(format!("One port sent to {} others.", ports.len() - 1)))
 }
 
 #[cfg(test)]

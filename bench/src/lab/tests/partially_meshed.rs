@@ -28,10 +28,8 @@ fn run(context: &mut Context<'_>) -> Result<Findings> {
     let mut ports = ports(context);
     ports.truncate(MOST_PORTS);
     let rates = rates(context, &streams(context, &ports))?;
-    let mut notes = rates.notes();
     let half = ports.len() / 2;
-    notes.insert(0, format!("{half} ports sent to {half} others, and those nothing."));
-    Ok(Findings { figures: rates.figures(), notes, ..Findings::default() })
+    Ok(rates.findings(format!("{half} ports sent to {half} others, and those nothing.")))
 }
 
 /// Each of the first half to each of the second, beginning with another one each.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::load::{most, search};
+use super::load::{figure, most, search};
 use super::{Context, Findings, Found, Settings, Test, USUAL};
 use crate::Result;
 use crate::report::model::{Better, Unit};
@@ -24,13 +24,7 @@ fn run(context: &mut Context<'_>) -> Result<Findings> {
     let found = search(context, &streams, &most, &losses)?;
     let mut findings = Findings::default();
     for (name, interval) in [("ndr", &found[1]), ("pdr", &found[0])] {
-        let figure = Found::new(name, Unit::FramesPerSecond, Some(Better::Higher), interval.rate());
-        // Where nothing lost frames, the highest load was what decided.
-        let highest = interval.upper.is_none().then_some(&most.seen);
-        // What a rough search found is only roughly what there is.
-        let disturbed = interval.is_rough || highest.map_or(interval.is_disturbed(), |seen| seen.disturbed);
-        let tester_limited = highest.map_or(interval.is_tester_limited(), |seen| seen.tester_limited);
-        findings.figures.push(Found { disturbed, tester_limited, ..figure });
+        findings.figures.push(figure(name, interval, &most.seen));
     }
     if found.iter().any(|interval| interval.is_rough) {
         findings.notes.push(

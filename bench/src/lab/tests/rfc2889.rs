@@ -4,10 +4,11 @@
 //! a bed has one device.
 
 use crate::lab::search::{self, Answer, Goal, Interval};
-use crate::lab::tests::{Context, Found, Seen, Settings};
+use crate::lab::tests::load::figure;
+use crate::lab::tests::{Context, Findings, Found, Seen, Settings};
 use crate::report::model::{Better, Unit};
 use crate::systems::Kind;
-use crate::tester::protocol::{Sizes, Stream, Target};
+use crate::tester::protocol::{Stream, Target};
 use crate::{BenchError, Result};
 
 /// Octets that a frame takes of a line beside its own: preamble, start and gap (IEEE 802.3, 4.4.2).
@@ -57,22 +58,8 @@ pub(super) fn obstacle(context: &Context<'_>, least: usize) -> Option<String> {
 pub(super) fn line_rate(context: &Context<'_>) -> Option<f64> {
     let links = context.bed.tester.ready().ports.iter().map(|port| port.link_mbits);
     let slowest = links.collect::<Option<Vec<_>>>()?.into_iter().min()?;
-    let octets = mean_size(&context.case.sizes) + GAP;
+    let octets = context.case.sizes.mean() + GAP;
     (slowest > 0).then(|| f64::from(slowest) * 1e6 / 8.0 / octets)
-}
-
-/// Octets of a frame with the check sequence, over a round of sizes.
-fn mean_size(sizes: &Sizes) -> f64 {
-    let mean = |sizes: &[(u16, u16)]| {
-        let frames: f64 = sizes.iter().map(|(_, count)| f64::from(*count)).sum();
-        let octets: f64 = sizes.iter().map(|(size, count)| f64::from(*size) * f64::from(*count)).sum();
-        octets / frames.max(1.0)
-    };
-    match sizes {
-        Sizes::Only(size) => f64::from(*size),
-        Sizes::Imix => mean(&[(64, 7), (594, 4), (1518, 1)]),
-        Sizes::Mix(sizes) => mean(sizes),
-    }
 }
 
 /// How a pattern of streams was carried.
@@ -130,15 +117,16 @@ fn most_of_lines(context: &Context<'_>, streams: &[Stream]) -> f64 {
 }
 
 impl Rates {
+    /// All that there is to say of a pattern, of which `what` says what it was.
+    pub(super) fn findings(&self, what: String) -> Findings {
+        let mut notes = self.notes();
+        notes.insert(0, what);
+        Findings { figures: self.figures(), notes, ..Findings::default() }
+    }
+
     /// The figures that RFC 2889 wants of a pattern.
-    pub(super) fn figures(&self) -> Vec<Found> {
-        // Where nothing lost frames, the highest load was what decided.
-        let highest = self.throughput.upper.is_none().then_some(&self.at_most);
-        let throughput = Found {
-            disturbed: highest.map_or(self.throughput.is_disturbed(), |seen| seen.disturbed),
-            tester_limited: highest.map_or(self.throughput.is_tester_limited(), |seen| seen.tester_limited),
-            ..Found::new("throughput", Unit::FramesPerSecond, Some(Better::Higher), self.throughput.rate())
-        };
+    fn figures(&self) -> Vec<Found> {
+        let throughput = figure("throughput", &self.throughput, &self.at_most);
         let outcome = &self.at_most.outcome;
         let of_most =
             |name: &str, unit, better, value| Found::new(name, unit, better, value).from(&self.at_most);
@@ -152,7 +140,7 @@ impl Rates {
     }
 
     /// What there is to say of frames that came where they don't belong, or not in order.
-    pub(super) fn notes(&self) -> Vec<String> {
+    fn notes(&self) -> Vec<String> {
         let streams = &self.at_most.outcome.streams;
         let leaked: u64 = streams.iter().flat_map(|stream| stream.leaked.values()).sum();
         let sum = |field: fn(&crate::tester::protocol::StreamOutcome) -> u64| -> u64 {
@@ -221,12 +209,5 @@ mod tests {
         assert!((most_of_lines(&context, &streams) - 2.0 * rate).abs() < 1.0);
         assert!((most_of_lines(&context, &streams[..1]) - rate).abs() < 1.0);
         assert_eq!(line_rate(&Simulation::new(Device::default()).context()), None);
-    }
-
-    #[test]
-    fn sizes_have_a_mean() {
-        assert_eq!(mean_size(&Sizes::Only(1518)), 1518.0);
-        assert_eq!(mean_size(&Sizes::Mix(vec![(64, 1), (128, 3)])), 112.0);
-        assert!((mean_size(&Sizes::Imix) - 361.83).abs() < 0.01);
     }
 }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::load::{ask, most};
-use super::{Context, Findings, Found, Settings, Test, USUAL};
+use super::load::{ask, figure, most};
+use super::{Context, Findings, Settings, Test, USUAL};
 use crate::Result;
 use crate::lab::search;
-use crate::report::model::{Better, Unit};
 
 pub(super) const THROUGHPUT: Test = Test {
     id: "throughput",
@@ -20,16 +19,13 @@ pub(super) const THROUGHPUT: Test = Test {
 
 fn run(context: &mut Context<'_>) -> Result<Findings> {
     let streams = context.both_ways();
-    let highest = most(context, streams.clone())?.offered;
+    let most = most(context, streams.clone())?;
     let settings = context.settings;
-    let found = search::binary(highest, settings.precision, |rate| {
-        ask(context, &streams, rate, highest, settings.final_seconds)
+    let found = search::binary(most.offered, settings.precision, |rate| {
+        ask(context, &streams, rate, most.offered, settings.final_seconds)
     })?;
-    let figure = Found::new("throughput", Unit::FramesPerSecond, Some(Better::Higher), found.rate());
-    let disturbed = found.is_disturbed();
-    let tester_limited = found.is_tester_limited();
-    let mut findings =
-        Findings { figures: vec![Found { disturbed, tester_limited, ..figure }], ..Findings::default() };
+    let figures = vec![figure("throughput", &found, &most.seen)];
+    let mut findings = Findings { figures, ..Findings::default() };
     if found.upper.is_none() {
         findings.notes.push("The highest load that the ports took was without loss.".to_owned());
     }
