@@ -19,11 +19,11 @@ mod wires;
 pub use error::{BenchError, Result};
 pub use faulty::FaultyArgs;
 pub use generator::GeneratorArgs;
-pub use lab::LabArgs;
+pub use lab::{LabArgs, SelfTestArgs};
 pub use peers::PeersArgs;
 pub use qos::{QosArgs, QosTrafficArgs};
 pub use report::ReportArgs;
-pub use tester::{SelfTestArgs, TesterArgs, TrafficArgs};
+pub use tester::{TesterArgs, TrafficArgs};
 
 /// What the tester can do.
 #[derive(Debug, clap::Subcommand)]
@@ -69,7 +69,7 @@ impl BenchCommand {
             Self::QosTraffic(args) => qos::run_traffic(args),
             Self::Generate(args) => generator::run(args),
             Self::Traffic(args) => tester::run_traffic(args),
-            Self::SelfTest(args) => tester::run_self_test(args),
+            Self::SelfTest(args) => lab::run_self_test(args),
             Self::Tester(_) => tester::serve(),
             Self::Faulty(args) => faulty::run(args),
         }

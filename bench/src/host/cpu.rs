@@ -29,6 +29,16 @@ pub(crate) fn all() -> Vec<usize> {
     (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect()
 }
 
+/// Processors as the kernel's files have them: groups of 32 in hexadecimal, the highest first.
+pub(crate) fn mask(cpus: &[usize]) -> String {
+    let groups = cpus.iter().max().map_or(1, |cpu| cpu / 32 + 1);
+    let group = |number: usize| {
+        let bits = cpus.iter().filter(|cpu| **cpu / 32 == number);
+        format!("{:08x}", bits.fold(0u32, |mask, cpu| mask | 1 << (cpu % 32)))
+    };
+    (0..groups).rev().map(group).collect::<Vec<_>>().join(",")
+}
+
 /// Time stamp counter's cycles a second.
 pub(crate) fn tsc_hz() -> f64 {
     let (time, cycles) = (Instant::now(), pollux_cpu::cycles());
@@ -114,4 +124,16 @@ pub(crate) fn model() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("model name"));
     line.map_or_else(|| "unknown".to_owned(), |name| name.trim_start_matches([' ', '\t', ':']).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_are_as_the_kernel_writes_them() {
+        assert_eq!(mask(&[1]), "00000002");
+        assert_eq!(mask(&[0, 3, 33]), "00000002,00000009");
+        assert_eq!(mask(&[130]), "00000004,00000000,00000000,00000000,00000000");
+    }
 }

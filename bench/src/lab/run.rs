@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::bed::Bed;
-use super::clock::{left, rfc3339};
+use super::clock::rfc3339;
 use super::environment::{Host, Ticks};
 use super::plan::{BedPlan, Item, Plan, settles};
+use super::progress::Progress;
+use super::record::{add, add_settings, add_tester, measurement, merge};
 use super::tests::{Case, Context, Findings, Settings};
 use super::workshop::{Workshop, facts};
 use crate::host::near;
-use crate::report::model::{FactGroup, Figure, Measurement, Report, Sample, SystemRecord, TrialRecord};
+use crate::report::model::{Measurement, Report, SystemRecord, TrialRecord};
 use crate::report::{save, save_page, terminal};
 use crate::systems::{Job, Kind};
 use crate::tester::protocol::Trial;
@@ -31,9 +33,6 @@ const LEAST_SPARE: Duration = Duration::from_secs(2);
 
 /// Seconds of the window with which a system under load is looked at before it is measured.
 const LOOK: f64 = 0.05;
-
-/// The time of tests after which the pace of a run is known.
-const SOON: Duration = Duration::from_secs(30);
 
 /// Where a report goes.
 #[derive(Clone, Debug)]
@@ -261,11 +260,8 @@ impl<'a> Run<'a> {
         let near = self.workshop.wait_until_near(self.patience.min(near::PATIENCE))?;
         self.patience = self.patience.saturating_sub(start.elapsed());
         let (bed, job) = self.workshop.open(plan)?;
-        let environment = &mut self.report.environment;
-        if environment.groups.iter().all(|group| group.name != "Tester") {
-            let facts = facts(bed.tester.ready(), self.tester_command);
-            environment.groups.push(FactGroup { name: "Tester".to_owned(), facts });
-        }
+        let tester = facts(bed.tester.ready(), self.tester_command);
+        add_tester(&mut self.report.environment, plan, tester);
         if let Some(record) = self.report.systems.iter_mut().find(|record| record.id == plan.system.id()) {
             add_settings(record, plan, bed.system.settings());
         }
@@ -365,134 +361,6 @@ fn settle(open: &mut Open, case: &Case, settings: &Settings) -> Result<()> {
 /// What measurements of the same frames have in common: the name without the test.
 fn like(item: &Item) -> String {
     super::name::Name { test: String::new(), ..item.name.clone() }.to_string()
-}
-
-/// A measurement of which nothing is known yet.
-fn measurement(plan: &BedPlan, item: &Item) -> Measurement {
-    Measurement {
-        name: item.name.to_string(),
-        test: item.test.id.to_owned(),
-        standard: item.test.standard.to_owned(),
-        system: plan.system.id().to_owned(),
-        topology: item.name.topology.clone(),
-        size: item.name.sizes.label(),
-        flows: item.name.flows,
-        cores: item.name.cores,
-        not_done: None,
-        figures: Vec::new(),
-        curves: Vec::new(),
-        notes: Vec::new(),
-        trials: Vec::new(),
-    }
-}
-
-fn add(measurement: &mut Measurement, round: u32, findings: Findings) {
-    measurement.figures.extend(findings.figures.into_iter().map(|found| Figure {
-        name: found.name,
-        unit: found.unit,
-        better: found.better,
-        rounds: vec![Sample {
-            round,
-            value: found.value,
-            disturbed: found.disturbed,
-            tester_limited: found.tester_limited,
-        }],
-        expected: found.expected,
-    }));
-    measurement.curves.extend(findings.curves);
-    measurement.notes.extend(findings.notes);
-    measurement.not_done = findings.not_done;
-}
-
-/// Puts a round beside the ones before. A test that wasn't done in one round only is told in a note.
-fn merge(before: &mut Measurement, found: Measurement, round: u32) {
-    for figure in found.figures {
-        match before.figures.iter_mut().find(|known| known.name == figure.name) {
-            Some(known) => known.rounds.extend(figure.rounds),
-            None => before.figures.push(figure),
-        }
-    }
-    let has_figures = !before.figures.is_empty() || !before.curves.is_empty() || !found.curves.is_empty();
-    let note = |round: u32, why: String| format!("Not done in round {}: {why}", round + 1);
-    let mut notes = found.notes;
-    match (before.not_done.take(), found.not_done) {
-        (Some(why), _) if has_figures => notes.push(note(round.saturating_sub(1), why)),
-        (_, Some(why)) if has_figures => notes.push(note(round, why)),
-        (first, second) => before.not_done = first.or(second),
-    }
-    before.curves.extend(found.curves);
-    notes.retain(|note| !before.notes.contains(note));
-    before.notes.extend(notes);
-    before.trials.extend(found.trials);
-}
-
-/// What is set of a system on another topology goes beside what is known, where it differs.
-fn add_settings(record: &mut SystemRecord, plan: &BedPlan, settings: Vec<(String, String)>) {
-    for (what, value) in settings {
-        let there = format!("{what}, {}", plan.topology);
-        let known = |(name, old): &(String, String)| (*name == what && *old == value) || *name == there;
-        if record.settings.iter().any(known) {
-            continue;
-        }
-        let is_new = record.settings.iter().all(|(name, _)| *name != what);
-        record.settings.push((if is_new { what } else { there }, value));
-    }
-}
-
-/// How far a run is.
-struct Progress {
-    /// What the plan's tests are to take, and what those that are done were.
-    tests: Duration,
-    done: Duration,
-    /// What a second of tests is to take, all around it included.
-    pace: f64,
-    count: usize,
-    finished: usize,
-    began: Instant,
-}
-
-impl Progress {
-    fn new(plan: &Plan, settings: &Settings) -> Self {
-        let items = plan.beds.iter().flat_map(|bed| &bed.items);
-        let tests: Duration = items.map(|item| item.takes(settings)).sum();
-        Self {
-            tests,
-            done: Duration::ZERO,
-            pace: plan.takes(settings).as_secs_f64() / tests.as_secs_f64().max(1e-9),
-            count: plan.count(),
-            finished: 0,
-            began: Instant::now(),
-        }
-    }
-
-    /// What came before doesn't count.
-    fn begin(&mut self) {
-        self.began = Instant::now();
-    }
-
-    /// A test is done that was to take so long.
-    fn done(&mut self, planned: Duration) {
-        self.done += planned;
-        self.finished += 1;
-    }
-
-    /// What is left, by the plan at first and then by the pace so far.
-    fn left(&self, elapsed: Duration) -> Duration {
-        let pace = match self.done > SOON {
-            true => elapsed.as_secs_f64() / self.done.as_secs_f64(),
-            false => self.pace,
-        };
-        self.tests.saturating_sub(self.done).mul_f64(pace)
-    }
-}
-
-impl std::fmt::Display for Progress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { count, finished, .. } = self;
-        let percent = 100 * finished / (*count).max(1);
-        let left = left(self.left(self.began.elapsed()));
-        write!(f, "[{finished}/{count}, {percent} %, {left} left]")
-    }
 }
 
 /// A line for whoever waits. Nobody may be there to read it.
@@ -725,21 +593,5 @@ mod tests {
         let known = |(what, value): &(String, String)| format!("{what}={value}");
         let known: Vec<_> = record.settings.iter().map(known).collect();
         assert_eq!(known, ["ring=256", "ring, veth-veth=512"]);
-    }
-
-    #[test]
-    fn the_time_left_follows_the_pace() {
-        let mut progress = Progress {
-            tests: Duration::from_secs(1000),
-            done: Duration::ZERO,
-            pace: 1.5,
-            count: 10,
-            finished: 0,
-            began: Instant::now(),
-        };
-        assert_eq!(progress.left(Duration::ZERO), Duration::from_secs(1500));
-        progress.done(Duration::from_secs(100));
-        assert_eq!(progress.left(Duration::from_secs(50)), Duration::from_secs(450));
-        assert!(progress.to_string().starts_with("[1/10, 10 %, "));
     }
 }

@@ -7,12 +7,13 @@ use tempfile::TempDir;
 
 use super::bed::Bed;
 use super::plan::BedPlan;
+use super::self_test::{SelfTestPlan, self_test};
 use crate::host;
 use crate::host::near::Near;
 use crate::report::model::SelfTest;
 use crate::systems::{self, Job, Kind, Memory};
+use crate::tester::TesterProcess;
 use crate::tester::protocol::{PROTOCOL, Ready, Setup, Sizes};
-use crate::tester::{SelfTestPlan, TesterProcess, self_test};
 use crate::wires;
 use crate::{BenchError, Result};
 

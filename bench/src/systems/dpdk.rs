@@ -1,6 +1,7 @@
 //! What systems of DPDK have in common: the environment, and what ports are to it.
 
 use super::{Job, Memory, PortJob, PortKind};
+use crate::host::is_pci;
 
 /// What every DPDK process gets to leave nothing behind: no file on a hugetlbfs, and its runtime folder in ours.
 pub(crate) const EAL: [&str; 2] = ["--in-memory", "--no-telemetry"];
@@ -49,11 +50,6 @@ pub(super) fn pci_address(port: &PortJob) -> Option<&str> {
         PortKind::Device(device) if is_pci(device) => Some(device),
         _ => None,
     }
-}
-
-/// Whether a device is named as `0000:03:00.1` or `03:00.1`: no vdev's name has a colon.
-fn is_pci(device: &str) -> bool {
-    device.split(',').next().is_some_and(|name| name.contains(':'))
 }
 
 /// The device that a port is made of; `number` tells those of a process apart.

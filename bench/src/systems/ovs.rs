@@ -8,7 +8,7 @@ use std::time::Duration;
 use pollux_net::Mac;
 
 use super::{Access, Control, Job, Memory, PortCounters, PortJob, PortKind, System, dpdk};
-use crate::host::{Namespace, Place, Process, interrupt, keep_runtime_files, output};
+use crate::host::{Namespace, Place, Process, cpu, interrupt, keep_runtime_files, output};
 use crate::{BenchError, Result};
 
 /// The daemon with DPDK, as Debian installs it beside the one without.
@@ -228,7 +228,7 @@ impl Tools {
 
 /// What the daemon reads when it starts.
 fn configuration(job: &Job) -> Vec<String> {
-    let mask = |cpus: &[usize]| format!("{:#x}", cpus.iter().fold(0u128, |mask, cpu| mask | 1 << cpu));
+    let mask = |cpus: &[usize]| format!("0x{}", cpu::mask(cpus).replace(',', ""));
     let mut words: Vec<_> =
         ["--no-wait", "init", "--", "set", "Open_vSwitch", "."].map(str::to_owned).to_vec();
     let mut set = |what: &str, value: String| words.push(format!("other_config:{what}={value}"));

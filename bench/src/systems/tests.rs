@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Job, Kind, Memory, PortCounters, System};
 use crate::host::{cpu, folder};
-use crate::lab::bed::Tester;
+use crate::tester::Tester;
 use crate::tester::TesterProcess;
 use crate::tester::protocol::{Outcome, PROTOCOL, PortSetup, Setup};
 use crate::wires::{Options, Topology, Wires, lay};

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use super::Tester;
 use super::protocol::{Facing, Outcome, PROTOCOL, Ready, Reply, Request, Setup, Trial};
 use crate::host::{Process, keep_runtime_files};
-use crate::lab::bed::Tester;
 use crate::{BenchError, Result};
 
 /// How long a tester may take to start DPDK and its ports.

@@ -16,7 +16,7 @@ use super::sizes::{LARGEST, SMALLEST};
 use super::station::PORTS;
 use super::worker::{Queues, Worker};
 use crate::distance::Distance;
-use crate::host::cpu;
+use crate::host::{cpu, is_pci};
 use crate::{BenchError, Result};
 
 /// Octets of a frame that its MTU doesn't count: addresses, EtherType and check sequence.
@@ -241,14 +241,6 @@ fn check(setup: &Setup) -> Result<()> {
     }
 }
 
-/// A PCI address, with its domain or without.
-fn is_pci(device: &str) -> bool {
-    let name = device.split(',').next().unwrap_or_default();
-    let parts: Vec<_> = name.split([':', '.']).collect();
-    let hex = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_hexdigit());
-    name.contains(':') && name.contains('.') && (3..=4).contains(&parts.len()) && parts.iter().all(hex)
-}
-
 fn environment(setup: &Setup) -> Result<Eal> {
     let hugepages = setup.ordinary_memory.is_none();
     let devices = setup.ports.iter().map(|port| port.device.clone());
@@ -353,11 +345,5 @@ mod tests {
             let error = check(&wrong).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
-    }
-
-    #[test]
-    fn pci_addresses_are_told_from_names() {
-        assert!(["0000:03:00.0", "03:00.1", "0000:3b:00.0,arg=1"].into_iter().all(is_pci));
-        assert!(!["net_tap0,iface=a:b.c", "net_virtio_user0,path=/a", "", "eth0.1"].into_iter().any(is_pci));
     }
 }

@@ -27,7 +27,6 @@ mod pacer;
 mod process;
 pub(crate) mod protocol;
 mod receiver;
-mod self_test;
 mod sender;
 pub(crate) mod sizes;
 mod station;
@@ -36,13 +35,36 @@ mod trial;
 mod window;
 mod worker;
 
+use std::time::Duration;
+
 pub(crate) use client::TesterProcess;
 pub use process::TesterArgs;
 pub(crate) use process::serve;
-pub use self_test::SelfTestArgs;
-pub(crate) use self_test::{SelfTestPlan, run as run_self_test, self_test};
+use protocol::{Outcome, Ready, Trial};
 pub use traffic::TrafficArgs;
 pub(crate) use traffic::run as run_traffic;
+
+use crate::Result;
+
+/// Who sends and receives. The real one is a process; tests have one that knows how a device would behave.
+pub(crate) trait Tester {
+    fn ready(&self) -> &Ready;
+
+    /// Until each port received from each other.
+    fn greet(&mut self, patience: Duration) -> Result<()>;
+
+    /// Asks for a trial, and returns at once.
+    fn begin(&mut self, trial: &Trial) -> Result<()>;
+
+    /// Waits for the outcome of the trial that was begun.
+    fn finish(&mut self) -> Result<Outcome>;
+
+    /// A trial from beginning to end.
+    fn trial(&mut self, trial: &Trial) -> Result<Outcome> {
+        self.begin(trial)?;
+        self.finish()
+    }
+}
 
 /// The stream and flow of a frame that a tester sent in a trial.
 pub(crate) fn flow_of(mbuf: &dpdk::Mbuf) -> Option<(u8, u32)> {

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::{Case, Context, Findings, Settings};
-use crate::lab::bed::{Bed, Tester};
+use crate::lab::bed::Bed;
 use crate::systems::{Access, Control, Job, Kind, Memory, PortCounters, PortJob, PortKind, System};
+use crate::tester::Tester;
 use crate::tester::protocol::{
     Flaw, Latency, Outcome, PROTOCOL, PortOutcome, PortReady, Rate, Ready, Sizes, Stream, StreamOutcome,
     Target, TesterLoad, Trial,

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 
 use comfy_table::Table;
 
-use super::client::TesterProcess;
-use super::protocol::{
+use crate::host::{self, Hugepages, cpu, interrupt, table};
+use crate::report::model::{SelfTest, TrialRecord};
+use crate::tester::protocol::{
     Facing, Order, Outcome, PROTOCOL, Payload, PortSetup, Rate, Setup, Sizes, Stream, StreamOutcome, Target,
     Trial,
 };
-use crate::host::{self, Hugepages, cpu, interrupt, table};
-use crate::lab::bed::Tester;
-use crate::report::model::{SelfTest, TrialRecord};
+use crate::tester::{Tester, TesterProcess};
 use crate::{BenchError, Result};
 
 /// Seconds before a window. Whoever faces the other may begin later by a process's start.
